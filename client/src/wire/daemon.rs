@@ -1,0 +1,198 @@
+//! What daemons and servers say to each other, on the peer address under `/daemon/v1`. JSON.
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `POST register` | [`Register`] -> [`Registered`]: a new session |
+//! | `POST renew` | [`Renew`] -> [`Renewed`]: time, and the right to activate; confirmed by a quorum round begun after it arrived |
+//! | `POST report` | [`Report`] -> [`Reported`]: observations, once each |
+//! | `GET wait?node=ID&generation=G&wait_ms=N` | -> [`Waited`] as soon as the node's desired set is newer than G: only a hint to renew at once |
+//! | `POST extend` | [`Extend`] -> [`Reported`]: a planned restart |
+//! | `POST leave` | [`Leave`] -> [`Reported`]: an orderly end |
+//!
+//! Refusals are [`Problem`](super::error::Problem)s: code `session_ended` (409) means that this session is over, so
+//! everything it ran must be killed and proven gone before the daemon registers anew naming it; `not_ready` and
+//! `no_quorum` (503) mean: try the next server; `machine_conflict` (409): another machine has this name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::{ProbeDefinition, RunDefinition};
+
+/// See [`statemachine::command::RegisterNode`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// The node's name.
+    pub name: String,
+    /// Digest of the machine's key and id.
+    pub machine: String,
+    /// The kernel's boot id.
+    pub boot: String,
+    /// Random per registration.
+    pub nonce: String,
+    /// Sessions of this node that are proven to be over.
+    pub ended: Vec<u64>,
+    /// What the node has.
+    pub capacity: BTreeMap<String, u64>,
+    /// For placement.
+    pub labels: BTreeMap<String, String>,
+    /// Where its API is.
+    pub api: String,
+}
+
+/// A new session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Which cluster.
+    pub cluster_id: String,
+    /// The node's id, for ever.
+    pub node: u64,
+    /// The session.
+    pub session: u64,
+    /// Peer addresses of all servers.
+    pub servers: Vec<String>,
+}
+
+/// Asks for another lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renew {
+    /// The cluster the session belongs to.
+    pub cluster_id: String,
+    /// The node's id.
+    pub node: u64,
+    /// Its session.
+    pub session: u64,
+    /// Random per renewal: only the answer with this nonce counts.
+    pub nonce: u64,
+    /// The generation of the desired set that the daemon holds; 0: none.
+    pub generation: u64,
+}
+
+/// The lease, counted from just before the renewal was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// That of the renewal.
+    pub nonce: u64,
+    /// `T` in milliseconds.
+    pub lease_ms: u64,
+    /// `G` in milliseconds: a soft stop begins this long before the deadline.
+    pub soft_ms: u64,
+    /// `R` in milliseconds.
+    pub renew_ms: u64,
+    /// `Q` in milliseconds.
+    pub retry_ms: u64,
+    /// The generation of the desired set.
+    pub generation: u64,
+    /// The desired set, where it is newer than the daemon's.
+    pub desired: Option<Vec<DesiredInstance>>,
+    /// Peer addresses of all servers.
+    pub servers: Vec<String>,
+}
+
+/// One instance that a node is to run. What is absent is to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredInstance {
+    /// Which package.
+    pub package: String,
+    /// The epoch under which its process is started: another one than the running process has means stop and start.
+    pub start: u64,
+    /// The epoch of its present mode: equal to `start`, or larger after a change of mode in place.
+    pub epoch: u64,
+    /// `standby`, `active` or `test`.
+    pub mode: String,
+    /// `released` or `inhibited`.
+    pub output: String,
+    /// Wait this long before starting it (back-off after failures).
+    pub delay_ms: u64,
+    /// Whether the lease's deadline is armed (false only for `on_quorum_loss = freeze`).
+    pub deadline: bool,
+    /// How it is run.
+    pub run: RunDefinition,
+    /// Told that it becomes active.
+    #[serde(default)]
+    pub promote: Option<Vec<String>>,
+    /// Told that it becomes standby.
+    #[serde(default)]
+    pub demote: Option<Vec<String>>,
+    /// Asks whether it works.
+    #[serde(default)]
+    pub probe: Option<ProbeDefinition>,
+    /// From start or change of mode to the answer.
+    pub start_timeout_ms: u64,
+    /// From the request to stop to the kill.
+    pub stop_timeout_ms: u64,
+}
+
+/// What a daemon saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The node's id.
+    pub node: u64,
+    /// Its session.
+    pub session: u64,
+    /// Grows by one with each report of the session; sent again with the same number until answered.
+    pub sequence: u64,
+    /// In order.
+    pub observations: Vec<InstanceObservation>,
+}
+
+/// An instance changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceObservation {
+    /// Which package.
+    pub package: String,
+    /// The epoch of its process.
+    pub start: u64,
+    /// The epoch that it was last told.
+    pub epoch: u64,
+    /// `running`, `failing` or `ended`.
+    pub state: String,
+    /// With `running`: the mode that it has answered to be in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// With the others: `requested`, `exited`, `signalled`, `not_started`, `not_ready`, `probe_failed`, `lease_ended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The exit code or the signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// For people, at most 500 bytes.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// Recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The index of the command.
+    pub index: u64,
+    /// The generation of the desired set afterwards: renew at once where it is newer.
+    pub generation: u64,
+}
+
+/// The desired set may be newer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    /// As far as the answering server has applied.
+    pub generation: u64,
+}
+
+/// A planned restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extend {
+    /// The node's id.
+    pub node: u64,
+    /// Its session.
+    pub session: u64,
+    /// At most 60 s.
+    pub lease_ms: u64,
+}
+
+/// An orderly end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    /// The node's id.
+    pub node: u64,
+    /// Its session.
+    pub session: u64,
+}

@@ -1,0 +1,42 @@
+//! What a refusal looks like: `application/problem+json` (RFC 9457).
+
+use serde::{Deserialize, Serialize};
+
+/// A refusal, in words that say what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`: the code tells the kind.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Stable, for programs: `not_found`, `no_quorum`, `outcome_unknown`, `session_ended`, `invalid`, …
+    pub code: String,
+    /// What is wrong and what to do next.
+    pub detail: String,
+    /// The leader's node name, where that helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// The nearest existing name, where a name is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<String>,
+    /// Every error of a file, in the order of its lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FileError>,
+}
+
+/// One error of a cluster file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileError {
+    /// From 1; 0 where there is no file.
+    pub line: u32,
+    /// From 1; 0 where there is no file.
+    pub column: u32,
+    /// What is wrong and what was expected.
+    pub message: String,
+    /// The nearest valid name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<String>,
+}

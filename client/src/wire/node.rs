@@ -1,0 +1,55 @@
+//! Nodes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/nodes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nodes {
+    /// By name.
+    pub nodes: Vec<Node>,
+    /// True where a server answered from its own copy without a quorum.
+    #[serde(default)]
+    pub stale: bool,
+}
+
+/// One computer of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its id, never reused.
+    pub id: u64,
+    /// `up`, `lost`, `left`.
+    pub state: String,
+    /// Whether packages are moved away from it.
+    pub drain: bool,
+    /// Its session, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
+    /// When it came into this state, RFC 3339.
+    pub since: String,
+    /// What it has.
+    pub capacity: BTreeMap<String, u64>,
+    /// What the plan has put on it.
+    pub planned: BTreeMap<String, u64>,
+    /// For placement.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Small replicated values.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Where its API is.
+    #[serde(default)]
+    pub api: String,
+    /// Version of its desired set.
+    pub generation: u64,
+}
+
+/// `GET /v1/nodes/N/attributes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// By key.
+    pub attributes: BTreeMap<String, String>,
+}

@@ -1,0 +1,114 @@
+//! What-if: a change planned without being done.
+
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/plan`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PlanRequest {
+    /// A cluster file's text.
+    Apply {
+        /// The file.
+        file: String,
+    },
+    /// A node fails.
+    Fail {
+        /// Which.
+        node: String,
+    },
+    /// A node is drained.
+    Drain {
+        /// Which.
+        node: String,
+    },
+    /// A node is used again.
+    Resume {
+        /// Which.
+        node: String,
+    },
+    /// A package is started.
+    Start {
+        /// Which.
+        package: String,
+    },
+    /// A package is stopped.
+    Stop {
+        /// Which.
+        package: String,
+    },
+    /// A package is run in test.
+    Test {
+        /// Which.
+        package: String,
+    },
+    /// A standby is promoted.
+    Promote {
+        /// Which.
+        package: String,
+    },
+    /// A package is moved.
+    Move {
+        /// Which.
+        package: String,
+        /// Where to.
+        to: String,
+    },
+}
+
+/// What would happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The index that it was computed at: send it as `If-Match` to have the change refused where the state has moved.
+    pub index: u64,
+    /// What becomes defined otherwise, in words: `define package web`, `remove group g`.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// What happens to instances, in order.
+    pub steps: Vec<Step>,
+    /// Packages that would run nowhere afterwards although they should, with why.
+    #[serde(default)]
+    pub unplaced: Vec<Unplaced>,
+    /// Whether any step stops something that runs.
+    pub disruptive: bool,
+}
+
+/// One thing that would happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `start`, `stop`, `promote`, `demote`, `restart`, `move`.
+    pub action: String,
+    /// Which package.
+    pub package: String,
+    /// Where.
+    pub node: String,
+    /// Where from, for a move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// In which mode it is afterwards.
+    pub mode: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A package that would run nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unplaced {
+    /// Which.
+    pub package: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The result of a change that was done: answered once the daemons have done it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The index of the command.
+    pub index: u64,
+    /// `done`: it is so; `pending`: `wait=0` was asked for; `timeout`: accepted, but not yet so within the wait.
+    pub outcome: String,
+    /// In words.
+    pub detail: String,
+    /// What happened to instances meanwhile, where that is known.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}

@@ -1,0 +1,1 @@
+//! The servers and the daemons of paceline: all I/O lives here.

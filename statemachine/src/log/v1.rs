@@ -1,0 +1,452 @@
+//! Version 1 of what is stored in the log. Once released these shapes do not change: a new shape is a new file.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, GroupName, Index, MemberId, NodeId, NodeName, PackageName, SessionId, Term};
+use crate::time::{Millis, Timestamp};
+
+/// One Raft entry: the commands that the leader gathered, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// Cluster time, stamped by the leader.
+    pub at: Timestamp,
+    /// The leader's wall clock in milliseconds since 1970, for people only.
+    pub wall_ms: u64,
+    /// The commands, applied one after another, each with an [`Index`] of its own.
+    pub proposals: Vec<Proposal>,
+}
+
+/// One command on its way into the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proposal {
+    /// Makes the command take effect once however often it is proposed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// An idempotency key, as a client chose it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestId {
+    /// Who asks; empty where clients are not told apart.
+    pub client: String,
+    /// The client's own key.
+    pub key: String,
+}
+
+/// Everything that can be proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Command {
+    /// The first command of a cluster's log. Rejected ever after.
+    CreateCluster {
+        /// Random, chosen by whoever bootstraps: tells two clusters apart on every request among peers.
+        id: String,
+        /// The first server.
+        member: NodeName,
+        /// Where its peers reach it, tried in turn.
+        peer: Vec<String>,
+        /// Where its API is.
+        api: String,
+    },
+    /// Lets a server into the Raft group; its [`MemberId`] is this entry's index.
+    AddMember {
+        /// Its node's name.
+        name: NodeName,
+        /// Where its peers reach it, tried in turn.
+        peer: Vec<String>,
+        /// Where its API is.
+        api: String,
+    },
+    /// Records that a server has left the Raft group.
+    RemoveMember {
+        /// Which one.
+        member: MemberId,
+    },
+    /// Changes definitions, all of them or none.
+    Configure {
+        /// Refused where the configuration has changed since this index.
+        expect: Option<Index>,
+        /// Applied in order.
+        changes: Vec<ConfigChange>,
+    },
+    /// Says what a package is to do; the last writer wins and no plan undoes it.
+    SetWish {
+        /// Which package (member of a group).
+        package: PackageName,
+        /// What it is to do.
+        wish: Wish,
+    },
+    /// Makes a standby the active one of its group.
+    Promote {
+        /// Which member.
+        package: PackageName,
+    },
+    /// Places a package on another node.
+    Move {
+        /// Which package.
+        package: PackageName,
+        /// Where to.
+        to: NodeName,
+    },
+    /// Forgets a package's failures, so that it may be started everywhere again.
+    Clear {
+        /// Which package.
+        package: PackageName,
+    },
+    /// Moves packages away from a node and keeps them away, or ends that.
+    SetDrain {
+        /// Which node.
+        node: NodeName,
+        /// Whether it is drained.
+        drain: bool,
+    },
+    /// Sets or removes a small replicated value of a node.
+    SetAttribute {
+        /// Which node.
+        node: NodeName,
+        /// Its key: a name.
+        key: String,
+        /// At most 1 KiB; none removes it.
+        value: Option<String>,
+    },
+    /// An operator's word that a node is off: releases what it held, `fenced` packages too, and ends its session.
+    ConfirmDown {
+        /// Which node.
+        node: NodeName,
+        /// Who says so.
+        by: String,
+    },
+    /// A daemon's new stay on its node.
+    RegisterNode(RegisterNode),
+    /// What a daemon saw.
+    Observe {
+        /// Its node.
+        node: NodeId,
+        /// Its session; another one is ignored.
+        session: SessionId,
+        /// Grows by one with each report of the session, so that none counts twice.
+        sequence: u64,
+        /// In the order in which they were seen.
+        observations: Vec<Observation>,
+    },
+    /// The lease of this session has surely ended. Proposed by that term's leader to itself only.
+    NodeLost {
+        /// Every session that was found lost in one sweep: one plan for a rack, not forty.
+        sessions: Vec<(NodeId, SessionId)>,
+        /// The proposer's term: ignored in an entry of another.
+        term: Term,
+    },
+    /// A planned restart of a daemon: its lease is extended once.
+    ExtendLease {
+        /// Its node.
+        node: NodeId,
+        /// Its session.
+        session: SessionId,
+        /// How long, at most 60 s.
+        lease: Millis,
+    },
+    /// A daemon's orderly end: everything it ran is proven stopped and its session ends.
+    LeaveNode {
+        /// Its node.
+        node: NodeId,
+        /// Its session.
+        session: SessionId,
+    },
+    /// A deadline in the state has passed.
+    Tick,
+}
+
+/// One change of what is defined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum ConfigChange {
+    /// Replaces the cluster's own settings.
+    PutCluster(ClusterSpec),
+    /// Defines or redefines a group.
+    PutGroup(GroupSpec),
+    /// Removes a group that no package names any more.
+    RemoveGroup(GroupName),
+    /// Defines or redefines a package.
+    PutPackage(PackageSpec),
+    /// Stops and removes a package.
+    RemovePackage(PackageName),
+}
+
+/// Settings of the whole cluster that decisions depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSpec {
+    /// For people.
+    pub name: String,
+    /// `T` of `docs/SAFETY.md`: how long a node may stay active unheard.
+    pub lease: Millis,
+    /// At a start from nothing: wait for so many nodes before placing.
+    pub min_nodes: u32,
+    /// But no longer than this.
+    pub start_wait: Millis,
+}
+
+/// What members of a group do for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum GroupKind {
+    /// One active, the others standby or in reserve.
+    Duplex,
+}
+
+/// A group's definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSpec {
+    /// Its name.
+    pub name: GroupName,
+    /// What its members do for each other.
+    pub kind: GroupKind,
+    /// How many standbys are wanted beside the active one.
+    pub standbys: u32,
+    /// After so many failovers within the time the group stops failing over, and says so.
+    pub failovers: RestartSpec,
+}
+
+/// So many attempts within a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartSpec {
+    /// How many.
+    pub attempts: u32,
+    /// Within which time.
+    pub within: Millis,
+}
+
+/// A node's size, and what a package needs of it: up to four dimensions, the first two are `cpu` (millicores) and
+/// `memory` (MiB). A key that is absent is 0.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Capacity(pub BTreeMap<String, u64>);
+
+/// What a package needs of a node's [`Capacity`].
+pub type Load = Capacity;
+
+/// What may take over from a package's node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Fencing {
+    /// The lease alone.
+    Lease,
+    /// Never before a fence agent or an operator confirms.
+    Fenced,
+    /// The resource itself checks the epoch.
+    Token,
+}
+
+/// What a package does on a node that has lost the quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum OnQuorumLoss {
+    /// It is stopped before the lease ends.
+    Stop,
+    /// It goes on, and therefore is never taken over without a confirmation.
+    Freeze,
+}
+
+/// A package's definition. `copies = n` in a file is n of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageSpec {
+    /// Its name.
+    pub name: PackageName,
+    /// The definition it is a copy of, where that has copies.
+    pub copy_of: Option<PackageName>,
+    /// Its group.
+    pub group: Option<GroupName>,
+    /// 1 is highest; none ranks after all given ones. Ties: the order of definition.
+    pub priority: Option<u32>,
+    /// What it needs.
+    pub load: Load,
+    /// Allowed nodes, most preferred first; empty: any.
+    pub nodes: Vec<NodeName>,
+    /// Its first [`Wish`], and a new wish where this changes.
+    pub enabled: bool,
+    /// What may take over from its node.
+    pub safety: Fencing,
+    /// What it does on a node that has lost the quorum.
+    pub on_quorum_loss: OnQuorumLoss,
+    /// Restarts in place before another node is tried.
+    pub restart: RestartSpec,
+    /// How it is run: nothing in here decides about placement.
+    pub run: RunSpec,
+}
+
+/// How a daemon runs a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// Further environment.
+    pub environment: BTreeMap<String, String>,
+    /// Working directory.
+    pub directory: Option<String>,
+    /// Told that it becomes active, with the contract's environment.
+    pub promote: Option<Vec<String>>,
+    /// Told that it becomes standby: without it a demotion is a stop and a start.
+    pub demote: Option<Vec<String>>,
+    /// Asks whether it works.
+    pub probe: Option<ProbeSpec>,
+    /// From start, promotion or demotion to its answer.
+    pub start_timeout: Millis,
+    /// From the request to stop to the kill.
+    pub stop_timeout: Millis,
+}
+
+/// How to ask a package whether it works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeSpec {
+    /// What to ask.
+    pub kind: ProbeKind,
+    /// How often.
+    pub interval: Millis,
+    /// How long an answer may take.
+    pub timeout: Millis,
+    /// How many failures in a row are a failure of the package.
+    pub failures: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProbeKind {
+    /// A program that exits with 0.
+    Exec(Vec<String>),
+    /// An address that accepts a connection.
+    Tcp(String),
+    /// A URL (http only) that answers with a status from 200 to 399.
+    Http(String),
+}
+
+/// What a package is to do, said by a person, a rule or the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Wish {
+    /// Run: active or standby as the plan chooses.
+    Start,
+    /// Do not run.
+    Stop,
+    /// Run in test: never active, output inhibited.
+    Test,
+}
+
+/// What a running instance is to be. Not running is the absence of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mode {
+    /// Started and waiting to take over.
+    Standby,
+    /// Doing the work: at most one in the cluster per unit.
+    Active,
+    /// Running beside, never promoted.
+    Test,
+}
+
+/// Whether what an instance sends reaches the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Output {
+    /// It does.
+    Released,
+    /// It does not.
+    Inhibited,
+}
+
+/// A daemon's registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterNode {
+    /// The node's name.
+    pub name: NodeName,
+    /// Which machine this is: a digest of its key and machine id. A name belongs to one machine.
+    pub machine: String,
+    /// The kernel's boot id.
+    pub boot: String,
+    /// Random per registration, so that one sent twice registers once.
+    pub nonce: String,
+    /// Earlier sessions of this node of which the daemon has proven that nothing lives.
+    pub ended: Vec<SessionId>,
+    /// What the node has.
+    pub capacity: Capacity,
+    /// For placement.
+    pub labels: BTreeMap<String, String>,
+    /// Where its API is, for requests that only it can answer.
+    pub api: String,
+}
+
+/// One thing that a daemon saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Observation {
+    /// An instance changed.
+    Instance(InstanceReport),
+}
+
+/// An instance changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceReport {
+    /// Which package.
+    pub package: PackageName,
+    /// The epoch under which its process was started.
+    pub start: Epoch,
+    /// The epoch that it was last told: equal to `start`, or that of a later change of mode.
+    pub epoch: Epoch,
+    /// What it is now.
+    pub state: InstanceState,
+    /// For people: the last line of output, the exit code in words, …; at most 500 bytes.
+    pub detail: String,
+}
+
+/// What an instance is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InstanceState {
+    /// It has answered that it is in this mode.
+    Running {
+        /// Which.
+        mode: Mode,
+    },
+    /// It is being killed because it failed; nothing is proven yet.
+    Failing {
+        /// Why.
+        cause: EndCause,
+    },
+    /// Nothing of it is left, which is proven.
+    Ended {
+        /// Why it ended.
+        cause: EndCause,
+    },
+}
+
+/// Why an instance ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndCause {
+    /// The desired set did not hold it any more.
+    Requested,
+    /// It exited by itself.
+    Exited {
+        /// Its exit code.
+        code: i32,
+    },
+    /// A signal ended it that paceline did not send.
+    Signalled {
+        /// Which.
+        signal: i32,
+    },
+    /// It could not be started: not there, not executable, …
+    NotStarted,
+    /// It did not become ready or did not answer a change of mode in time, or refused it.
+    NotReady,
+    /// Its probe failed too often.
+    ProbeFailed,
+    /// The lease ended, or its supervisor was gone.
+    LeaseEnded,
+}
