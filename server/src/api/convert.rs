@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use client::wire;
 use statemachine::command::{Mode, Output, Wish};
-use statemachine::event::Moment;
+use statemachine::group::{Group, Ownership};
 use statemachine::id::NodeName;
-use statemachine::state::{Group, Node, NodeStatus, Package, State};
-use statemachine::view;
+use statemachine::node::{Moment, Node, NodeStatus};
+use statemachine::package::{Instance, Package, Phase};
+use statemachine::state::State;
 
 use super::ApiError;
 use super::daemon::mode_text;
@@ -40,35 +41,64 @@ pub fn nodes(state: &State) -> Vec<wire::node::Node> {
 }
 
 /// One node.
-pub fn node(_state: &State, node: &Node) -> wire::node::Node {
-    let (text, session) = match &node.status {
-        NodeStatus::Up { session, .. } => ("up", Some(session.0)),
-        NodeStatus::Lost { .. } => ("lost", None),
-        NodeStatus::Left { .. } => ("left", None),
+pub fn node(state: &State, node: &Node) -> wire::node::Node {
+    let session = match node.status {
+        NodeStatus::Up { session, .. } => Some(session.0),
+        NodeStatus::Lost { .. } | NodeStatus::Left { .. } => None,
     };
     wire::node::Node {
         name: node.name.as_str().to_owned(),
         id: node.id.0,
-        state: text.to_owned(),
+        state: node.status.as_str().to_owned(),
         drain: node.drain,
         session,
         since: moment(node.since),
         capacity: node.capacity.0.clone(),
-        planned: node.planned().0,
-        labels: node.labels.clone(),
-        attributes: node.attributes.clone().into_iter().collect::<BTreeMap<_, _>>(),
-        api: node.api.clone(),
+        planned: state.planned(node).map(|(name, amount)| (name.to_owned(), amount)).collect(),
+        labels: (*node.labels).clone(),
+        attributes: attributes(node),
+        api: node.api.to_string(),
         generation: node.generation.0,
     }
 }
 
+/// A node's small replicated values.
+pub fn attributes(node: &Node) -> BTreeMap<String, String> {
+    node.attributes.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 /// Names of packages that have an instance on the node.
 pub fn packages_on<'a>(state: &'a State, node: &NodeName) -> Vec<&'a str> {
-    state
-        .packages()
-        .filter(|package| view::package(state, &package.spec.name).is_some_and(|view| view.instances.iter().any(|i| i.node == *node)))
-        .map(|package| package.spec.name.as_str())
-        .collect()
+    let Some(node) = state.node_by_name(node) else { return Vec::new() };
+    node.instances.iter().filter_map(|number| state.package_at(*number)).map(|package| package.name().as_str()).collect()
+}
+
+/// The node that a package's instance is on.
+pub fn node_of<'a>(state: &'a State, package: &Package) -> Option<&'a NodeName> {
+    package.instance.as_ref().and_then(|instance| state.node_at(instance.node)).map(|node| &node.name)
+}
+
+/// One sentence: why a package is in its state.
+pub fn reason(state: &State, package: &Package) -> String {
+    let Some(instance) = &package.instance else {
+        return package.idle.as_ref().map_or_else(|| "not started yet".to_owned(), ToString::to_string);
+    };
+    let node = state.node_at(instance.node).map_or("?", |node| node.name.as_str());
+    let mode = mode_text(instance.mode);
+    match &instance.phase {
+        Phase::Starting if instance.delay.0 > 0 => {
+            format!("starting as {mode} on {node} after a pause of {} ms, because it failed", instance.delay.0)
+        }
+        Phase::Starting => format!("starting as {mode} on {node}"),
+        Phase::Running => format!("{mode} on {node}"),
+        Phase::Changing { from } => format!("changing from {} to {mode} on {node}", mode_text(*from)),
+        Phase::Failing { .. } => format!("failed on {node} and is being killed: {}", instance.detail),
+        Phase::Stopping { why } => format!("stopping on {node}: {why}"),
+        Phase::Stranded => format!(
+            "was active on {node}, which is lost: nothing proves that it has ended. Once {node} is switched off, say so: \
+             paceline confirm-down {node}"
+        ),
+    }
 }
 
 /// All packages, in order of rank.
@@ -78,11 +108,6 @@ pub fn packages(state: &State) -> Vec<wire::package::Package> {
 
 /// One package, without its definition.
 pub fn package(state: &State, package: &Package) -> wire::package::Package {
-    let view = view::package(state, &package.spec.name);
-    let (text, reason, instances) = match view {
-        Some(view) => (view.state.as_str(), view.reason, view.instances.iter().map(instance).collect()),
-        None => ("stopped", String::new(), Vec::new()),
-    };
     wire::package::Package {
         name: package.spec.name.as_str().to_owned(),
         group: package.spec.group.as_ref().map(|group| group.as_str().to_owned()),
@@ -93,41 +118,53 @@ pub fn package(state: &State, package: &Package) -> wire::package::Package {
             Wish::Test => "test",
         }
         .to_owned(),
-        state: text.to_owned(),
-        reason,
-        instances,
+        state: package.state().as_str().to_owned(),
+        reason: reason(state, package),
+        instances: package.instance.iter().map(|row| instance(state, row)).collect(),
         definition: None,
     }
 }
 
-fn instance(instance: &view::InstanceView) -> wire::package::Instance {
-    let mode = |mode: Option<Mode>| mode.map_or("stopped", mode_text).to_owned();
+fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
+    let (text, mode) = match &instance.phase {
+        Phase::Starting => ("starting", None),
+        Phase::Running => ("running", Some(instance.mode)),
+        Phase::Changing { from } => ("changing", Some(*from)),
+        Phase::Failing { .. } => ("failing", Some(instance.mode)),
+        Phase::Stopping { .. } => ("stopping", Some(instance.mode)),
+        Phase::Stranded => ("stranded", Some(instance.mode)),
+    };
+    let word = |mode: Option<Mode>| mode.map_or("stopped", mode_text).to_owned();
     wire::package::Instance {
-        node: instance.node.as_str().to_owned(),
-        mode: mode(instance.observed),
-        wanted: mode(instance.wanted),
-        output: match instance.output {
+        node: state.node_at(instance.node).map_or_else(String::new, |node| node.name.as_str().to_owned()),
+        mode: word(mode),
+        wanted: word(instance.is_desired().then_some(instance.mode)),
+        output: match instance.output() {
             Output::Released => "released",
             Output::Inhibited => "inhibited",
         }
         .to_owned(),
-        state: instance.state.as_str().to_owned(),
+        state: text.to_owned(),
         epoch: instance.epoch.0,
         since: moment(instance.since),
-        detail: instance.detail.clone(),
+        detail: instance.detail.to_string(),
     }
 }
 
 /// One group.
 pub fn group(state: &State, group: &Group) -> wire::package::Group {
-    let view = view::group(state, &group.spec.name);
+    let members: Vec<_> = state.group_members(group).map(|(number, package)| (number, package.name())).collect();
+    let active = match members.first().and_then(|(_, name)| state.package(name)).map(|first| state.ownership(first)) {
+        Some(Ownership::Held { package, .. }) => members.iter().find(|(number, _)| *number == package),
+        Some(Ownership::Free | Ownership::Releasing { .. } | Ownership::Stranded { .. }) | None => None,
+    };
     wire::package::Group {
-        name: group.spec.name.as_str().to_owned(),
+        name: group.name().as_str().to_owned(),
         kind: "duplex".to_owned(),
         standbys: group.spec.standbys,
-        members: view.members.iter().map(|name| name.as_str().to_owned()).collect(),
-        active: view.active.map(|name| name.as_str().to_owned()),
-        state: view.state.as_str().to_owned(),
+        active: active.map(|(_, name)| name.as_str().to_owned()),
+        members: members.iter().map(|(_, name)| name.as_str().to_owned()).collect(),
+        state: group.health.as_str().to_owned(),
     }
 }
 
@@ -149,11 +186,11 @@ pub fn event(event: &EventRecord) -> wire::event::Event {
 }
 
 /// Why a package is where it is.
-pub fn explanation(explanation: statemachine::Explanation, stale: bool) -> wire::package::Explanation {
+pub fn explanation(explanation: statemachine::Explanation, because: &[EventRecord], stale: bool) -> wire::package::Explanation {
     wire::package::Explanation {
         package: explanation.package.as_str().to_owned(),
         summary: explanation.summary,
-        because: explanation.because,
+        because: because.iter().map(|event| format!("{}.{} {}", event.index, event.sequence, event.text)).collect(),
         nodes: explanation
             .nodes
             .into_iter()
@@ -186,7 +223,7 @@ pub fn plan(state: &State, preview: statemachine::Preview) -> wire::plan::Plan {
     }
 }
 
-fn step(step: statemachine::PreviewStep) -> wire::plan::Step {
+fn step(step: statemachine::Step) -> wire::plan::Step {
     wire::plan::Step {
         action: step.action.as_str().to_owned(),
         package: step.package.as_str().to_owned(),

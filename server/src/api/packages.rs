@@ -7,11 +7,12 @@ use client::wire::plan::Done;
 use serde::Deserialize;
 use statemachine::command::{Command, ConfigChange, Mode, Wish};
 use statemachine::id::{GroupName, NodeName, PackageName};
+use statemachine::package::{Package as Row, PackageState};
 use statemachine::state::State as Cluster;
-use statemachine::view::{PackageState, PackageView};
 
 use super::change::{Settled, Terms};
 use super::{Answered, Api, ApiError, Asked, Body, ReadQuery, Reply, WithoutQuorum, convert, definition};
+use crate::storage::journal::EventRecord;
 
 /// `GET /v1/packages`.
 pub async fn list(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Packages> {
@@ -80,7 +81,7 @@ pub async fn explain(
     let package = find(&view.state, &name)?;
     let explanation = statemachine::explain(&view.state, &package.spec.name)
         .ok_or_else(|| unknown(&view.state, &name))?;
-    Ok(Reply::ok(view.state.applied(), convert::explanation(explanation, view.stale)))
+    Ok(Reply::ok(view.state.applied(), convert::explanation(explanation, &because(&api, &view.state, package).await?, view.stale)))
 }
 
 /// `POST /v1/packages/P/start`.
@@ -120,13 +121,14 @@ async fn wish(api: &Api, name: &str, terms: &Terms, wish: Wish) -> Answered<Done
 pub async fn promote(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
     let package = find(&api.raft().state(), &name)?.spec.name.clone();
     let command = Command::Promote { package: package.clone() };
-    api.control(&terms, command, |state| match view_of(state, &package) {
-        Some(view) if view.instances.iter().any(|instance| instance.observed == Some(Mode::Active)) => {
-            Settled::Done(view.reason)
+    api.control(&terms, command, |state| {
+        let Some(row) = state.package(&package) else { return removed_meanwhile(&package) };
+        let text = convert::reason(state, row);
+        match (row.state(), row.instance.as_ref().map(|instance| instance.mode)) {
+            (PackageState::Running, Some(Mode::Active)) => Settled::Done(text),
+            (PackageState::Failed, _) => Settled::Failed(text),
+            _ => Settled::Not(text),
         }
-        Some(view) if view.state == PackageState::Failed => Settled::Failed(view.reason),
-        Some(view) => Settled::Not(view.reason),
-        None => Settled::Failed(format!("{package} was removed meanwhile")),
     })
     .await
 }
@@ -153,13 +155,15 @@ pub async fn move_to(
         .filter(|to| state.node_by_name(to).is_some())
         .ok_or_else(|| ApiError::not_found("node", &asked.to, state.nodes().map(|node| node.name.as_str())))?;
     let command = Command::Move { package: package.clone(), to: to.clone() };
-    api.control(&terms, command, |state| match view_of(state, &package) {
-        Some(view) if view.state == PackageState::Failed => Settled::Failed(view.reason),
-        Some(view) if is_settled_view(&view) && view.instances.iter().any(|instance| instance.node == to) => {
-            Settled::Done(view.reason)
+    api.control(&terms, command, |state| {
+        let Some(row) = state.package(&package) else { return removed_meanwhile(&package) };
+        let text = convert::reason(state, row);
+        let there = convert::node_of(state, row).is_some_and(|node| *node == to);
+        match row.state() {
+            PackageState::Running if there => Settled::Done(text),
+            PackageState::Failed => Settled::Failed(text),
+            _ => Settled::Not(text),
         }
-        Some(view) => Settled::Not(view.reason),
-        None => Settled::Failed(format!("{package} was removed meanwhile")),
     })
     .await
 }
@@ -192,7 +196,7 @@ pub async fn group(State(api): State<Api>, Path(name): Path<String>, Asked(query
 ///
 /// # Errors
 /// 404 with the nearest name.
-pub fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a statemachine::state::Package, ApiError> {
+pub fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a Row, ApiError> {
     PackageName::new(name).ok().and_then(|name| state.package(&name)).ok_or_else(|| unknown(state, name))
 }
 
@@ -212,32 +216,54 @@ fn unknown(state: &Cluster, name: &str) -> ApiError {
     ApiError::not_found("package", name, state.packages().map(|package| package.spec.name.as_str()))
 }
 
-fn view_of(state: &Cluster, package: &PackageName) -> Option<PackageView> {
-    statemachine::view::package(state, package)
+fn removed_meanwhile(package: &PackageName) -> Settled {
+    Settled::Failed(format!("{package} was removed meanwhile"))
 }
 
 /// Whether nothing about the package is under way.
-pub fn is_settled(state: &Cluster, package: &statemachine::state::Package) -> bool {
-    view_of(state, &package.spec.name).is_none_or(|view| is_settled_view(&view))
-}
-
-fn is_settled_view(view: &PackageView) -> bool {
-    match view.state {
-        PackageState::Running | PackageState::Stopped | PackageState::Waiting | PackageState::Failed => true,
+pub fn is_settled(package: &Row) -> bool {
+    match package.state() {
+        PackageState::Running | PackageState::Stopped | PackageState::Waiting | PackageState::Failed => {
+            !package.removing && !package.is_outdated()
+        }
         PackageState::Starting | PackageState::Stopping => false,
     }
 }
 
 fn all_settled(state: &Cluster, names: &[PackageName]) -> Settled {
-    let views: Vec<(&PackageName, PackageView)> =
-        names.iter().filter_map(|name| view_of(state, name).map(|view| (name, view))).collect();
-    if let Some((name, failed)) = views.iter().find(|(_, view)| view.state == PackageState::Failed) {
-        return Settled::Failed(format!("{name}: {}", failed.reason));
+    let rows: Vec<&Row> = names.iter().filter_map(|name| state.package(name)).collect();
+    let text = |row: &Row| format!("{}: {}", row.name(), convert::reason(state, row));
+    if let Some(failed) = rows.iter().find(|row| row.state() == PackageState::Failed) {
+        return Settled::Failed(text(failed));
     }
-    match views.iter().find(|(_, view)| !is_settled_view(view)) {
-        Some((name, view)) => Settled::Not(format!("{name}: {}", view.reason)),
-        None => Settled::Done(
-            views.iter().map(|(name, view)| format!("{name}: {}", view.reason)).collect::<Vec<_>>().join("; "),
-        ),
+    match rows.iter().find(|row| !is_settled(row)) {
+        Some(row) => Settled::Not(text(row)),
+        None => Settled::Done(rows.iter().map(|row| text(row)).collect::<Vec<_>>().join("; ")),
     }
+}
+
+/// How far back the story of a package is told.
+const STORY_EVENTS_MAX: usize = 12;
+
+/// The events that led to where a package is, oldest first: from its last one back along the causes.
+async fn because(api: &Api, state: &Cluster, package: &Row) -> Result<Vec<EventRecord>, ApiError> {
+    let Some(last) = package.trail else { return Ok(Vec::new()) };
+    let state_index = state.applied();
+    let journal = api.raft().journal().clone();
+    tokio::task::spawn_blocking(move || {
+        let mut story = Vec::new();
+        let mut next = Some((last.index.0, last.sequence));
+        while let Some((index, sequence)) = next
+            && index <= state_index.0
+            && story.len() < STORY_EVENTS_MAX
+        {
+            let Ok(Some(event)) = journal.event(index, sequence) else { break };
+            next = event.cause;
+            story.push(event);
+        }
+        story.reverse();
+        story
+    })
+    .await
+    .map_err(|error| ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", error.to_string()))
 }

@@ -9,5 +9,10 @@ use crate::state::State;
 /// Applies one committed entry.
 pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     state.settle();
-    Applied { index: entry.index, outcome: Err(Rejection::NoCluster), events: Vec::new(), effects: Vec::new() }
+    Applied {
+        index: entry.index,
+        outcome: Err(Rejection::NoCluster),
+        events: Vec::new(),
+        effects: Vec::new(),
+    }
 }
