@@ -3,4 +3,8 @@
 //! [`Client`](client::Client) has one method per request of the API and finds a server by itself; [`wire`] holds the
 //! bodies; [`file`] reads a cluster file and reports *all* its errors with line and column.
 
+pub mod file;
+mod nearest;
 pub mod wire;
+
+pub use nearest::nearest;
