@@ -4,7 +4,9 @@
 //! reads a cluster file and reports *all* its errors with line and column; [`cli`] is the operator's command line, which
 //! speaks nothing but the public API; [`dev`] finds a throw-away cluster that runs on this machine.
 
+pub mod cli;
 mod client;
+pub mod dev;
 mod error;
 pub mod file;
 mod nearest;
