@@ -48,14 +48,20 @@ struct NodeFile {
 fn main() -> ExitCode {
     let Arguments { options, command } = Arguments::parse();
     let result = match command {
-        Command::Serve(NodeFile { config }) => Config::read(&config).map_err(Into::into).and_then(|config| server::serve::run(&config)),
+        Command::Serve(NodeFile { config }) => Config::read(&config)
+            .map_err(Into::into)
+            .and_then(|config| server::serve::run(&config)),
         Command::ServeServer(NodeFile { config }) => {
             log_to_stderr();
-            Config::read(&config).map_err(Into::into).and_then(|config| server::server_process::run(config))
+            Config::read(&config)
+                .map_err(Into::into)
+                .and_then(|config| server::server_process::run(config))
         }
         Command::ServeDaemon(NodeFile { config }) => {
             log_to_stderr();
-            Config::read(&config).map_err(Into::into).and_then(|config| server::daemon::run(&config))
+            Config::read(&config)
+                .map_err(Into::into)
+                .and_then(|config| server::daemon::run(&config))
         }
         Command::Supervise { arguments } => return server::supervisor::main(&arguments),
         Command::Dev(arguments) => return server::dev::run(&arguments),
@@ -75,5 +81,9 @@ fn main() -> ExitCode {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PACELINE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }

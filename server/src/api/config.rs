@@ -44,7 +44,7 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     let made = api.make(&terms, Command::Configure { expect: config_index, changes }).await?;
     api.await_settled(made.index, terms.wait, |state| {
         let unsettled: Vec<String> =
-            state.packages().filter(|package| !packages::is_settled(state, package)).map(|package| package.spec.name.as_str().to_owned()).collect();
+            state.packages().filter(|package| !packages::is_settled(package)).map(|package| package.spec.name.as_str().to_owned()).collect();
         if unsettled.is_empty() {
             Settled::Done("the cluster is as the file says".to_owned())
         } else {

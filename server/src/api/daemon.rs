@@ -214,7 +214,8 @@ fn not_ready() -> ApiError {
 }
 
 fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::DesiredInstance {
-    let statemachine::DesiredInstance { package, start, epoch, mode, output, delay, deadline, run } = instance;
+    let statemachine::DesiredInstance { package, start, epoch, mode, output, delay, deadline, spec } = instance;
+    let run = &spec.run;
     let environment: BTreeMap<String, String> = run.environment.clone();
     wire::DesiredInstance {
         package: package.as_str().to_owned(),

@@ -117,7 +117,7 @@ pub fn config_to_wire(state: &State) -> wire::Config {
     }
     // In the order of definition: it breaks ties of priority, so a file that is exported must keep it.
     let mut rows: Vec<_> = state.packages().filter(|package| !package.removing).collect();
-    rows.sort_by_key(|package| package.defined);
+    rows.sort_by_key(|package| package.order);
     let mut seen = BTreeSet::new();
     let mut packages = Vec::new();
     for package in rows {

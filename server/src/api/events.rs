@@ -49,7 +49,7 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
         if !page.events.is_empty() || over {
             let body = Events {
                 events: page.events.iter().map(convert::event).collect(),
-                next_after: page.more.then(|| page.events.last().map_or(0, |last| last.index)),
+                next_after: page.next_after.filter(|_| page.more).map(|index| index.0),
                 stale: view.stale,
             };
             return Ok(Reply::ok(view.state.applied(), body));

@@ -1,7 +1,5 @@
 //! Nodes and their attributes.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Path, State};
 use client::wire::node::{Attributes, Node, Nodes};
 use client::wire::plan::Done;
@@ -83,7 +81,7 @@ pub async fn attributes(
 ) -> Answered<Attributes> {
     let view = api.view(&query, WithoutQuorum::Refuse).await?;
     let node = find(&view.state, &name)?;
-    Ok(Reply::ok(view.state.applied(), Attributes { attributes: node.attributes.clone().into_iter().collect() }))
+    Ok(Reply::ok(view.state.applied(), Attributes { attributes: convert::attributes(node) }))
 }
 
 /// `GET /v1/nodes/N/attributes/KEY`: the value as a JSON string.
@@ -94,12 +92,9 @@ pub async fn attribute(
 ) -> Answered<String> {
     let view = api.view(&query, WithoutQuorum::Refuse).await?;
     let node = find(&view.state, &name)?;
-    match node.attributes.get(key.as_str()) {
-        Some(value) => Ok(Reply::ok(view.state.applied(), value.clone())),
-        None => {
-            let attributes: &BTreeMap<_, _> = &node.attributes;
-            Err(ApiError::not_found("attribute", &key, attributes.keys().map(String::as_str)))
-        }
+    match node.attributes.get(&key) {
+        Some(value) => Ok(Reply::ok(view.state.applied(), value.to_owned())),
+        None => Err(ApiError::not_found("attribute", &key, node.attributes.iter().map(|(key, _)| key))),
     }
 }
 
@@ -129,7 +124,7 @@ fn node_name(api: &Api, name: &str) -> Result<NodeName, ApiError> {
     NodeName::new(name).map_err(|_| unknown(&api.raft().state(), name))
 }
 
-fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a statemachine::state::Node, ApiError> {
+fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a statemachine::node::Node, ApiError> {
     NodeName::new(name).ok().and_then(|name| state.node_by_name(&name)).ok_or_else(|| unknown(state, name))
 }
 

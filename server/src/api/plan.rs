@@ -13,7 +13,7 @@ pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> A
     let view = api.view(&ReadQuery::default(), WithoutQuorum::Stale).await?;
     let state = &view.state;
     let preview = match request {
-        PlanRequest::Fail { node } => statemachine::preview_failure(state, &node_name(state, &node)?),
+        PlanRequest::Fail { node } => statemachine::preview_loss(state, &node_name(state, &node)?),
         other => {
             let commands = commands(state, other)?;
             statemachine::preview(state, &commands)
