@@ -318,3 +318,15 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::StartNode { node } => devnodes::start(screen, &node).await,
     }
 }
+
+/// The cluster at a glance, as `status` prints it: for programs that show it on a terminal of their own.
+#[must_use]
+pub fn overview(status: &crate::wire::status::Status) -> Vec<String> {
+    status::describe(&Screen::of_process(false), status)
+}
+
+/// An event in one line, as `events` prints it.
+#[must_use]
+pub fn event_line(event: &crate::wire::event::Event) -> String {
+    events::line(&Screen::of_process(false), event)
+}
