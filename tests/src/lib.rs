@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod cluster;
+pub mod command_line;
 pub mod fault;
 pub mod http;
 pub mod invariants;
