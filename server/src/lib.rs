@@ -1,1 +1,3 @@
 //! The servers and the daemons of paceline: all I/O lives here.
+
+pub mod storage;
