@@ -8,8 +8,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use client::wire::event::Event;
 use serde::{Deserialize, Serialize};
+use statemachine::id::Index;
 
 use super::backend::{Backend, Batch, Family};
 use super::keys::{META_GAPS, journal_id, journal_key};
@@ -29,7 +29,7 @@ const GAPS_MAX: usize = 64;
 /// One event, as it is stored. Frozen like the log: a new shape gets a new format byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct JournalRecord {
+pub struct EventRecord {
     /// Index of the command that made it happen.
     pub index: u64,
     /// Its place among those of the index.
@@ -61,11 +61,19 @@ pub struct Gap {
     pub last: u64,
 }
 
-/// Which events are wanted; an empty filter wants all.
+/// Which events are wanted; an empty filter wants the newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Any of these resources; `*` stands for any characters.
-    pub resources: Vec<String>,
+    /// Only those after this index.
+    pub after: Option<Index>,
+    /// Only those before this index.
+    pub before: Option<Index>,
+    /// Only those from this wall time on, in milliseconds since 1970.
+    pub since_wall_ms: Option<u64>,
+    /// Only those up to this wall time.
+    pub until_wall_ms: Option<u64>,
+    /// Only this resource; `*` stands for any characters.
+    pub resource: Option<String>,
     /// Only this kind.
     pub kind: Option<String>,
     /// Only this node.
@@ -74,21 +82,17 @@ pub struct EventFilter {
     pub severity: Option<String>,
     /// Only those whose text has this in it.
     pub text: Option<String>,
-    /// Only those before this index.
-    pub before: Option<u64>,
-    /// Only those from this wall time on, in milliseconds since 1970.
-    pub since_ms: Option<u64>,
-    /// Only those up to this wall time.
-    pub until_ms: Option<u64>,
 }
 
 /// A page of events, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventPage {
     /// The events; those of one index stand together.
-    pub events: Vec<Event>,
-    /// Ask for `after` this for the next page; none where this page reaches the present.
-    pub next_after: Option<u64>,
+    pub events: Vec<EventRecord>,
+    /// Whether there may be more after it.
+    pub more: bool,
+    /// Ask for those after this index for the next page; also where a page is empty because nothing in it passed.
+    pub next_after: Option<Index>,
     /// Indexes within the page's range whose events only other servers have.
     pub gaps: Vec<Gap>,
 }
@@ -103,7 +107,7 @@ pub struct Journal {
 
 #[derive(Default)]
 struct Shared {
-    recent: VecDeque<Arc<JournalRecord>>,
+    recent: VecDeque<Arc<EventRecord>>,
     /// All records up to this index can be read from the database.
     written: u64,
     gaps: Vec<Gap>,
@@ -124,7 +128,7 @@ impl Journal {
     }
 
     /// Adds the events of one or more commands, in order. They can be read when this returns.
-    pub(crate) fn append(&self, records: Vec<JournalRecord>) {
+    pub(crate) fn append(&self, records: Vec<EventRecord>) {
         let Some(last) = records.last().map(|record| record.index) else { return };
         let mut batch = Batch::default();
         let mut shared = self.lock();
@@ -185,82 +189,69 @@ impl Journal {
         last
     }
 
-    /// Events after an index that pass the filter, oldest first, at most `limit` (more only to keep one index together).
+    /// A page of the events that pass the filter, oldest first, at most `limit` (more only to keep one index together):
+    /// from `after` or `since_wall_ms` on, and the newest ones where neither is given.
     ///
     /// # Errors
     /// Where what is stored can't be read.
-    pub fn read(&self, after: u64, limit: usize, filter: &EventFilter) -> io::Result<EventPage> {
-        let mut page = PageBuilder::new(limit.max(1), filter);
-        let recent = self.recent_after(after);
-        let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
-        let reads_database = recent.is_empty() || !self.covers(after);
-        if reads_database {
-            let mut wrong = None;
-            self.backend.scan(Family::Journal, &journal_key(after.saturating_add(1), 0), &mut |key, value| {
-                match journal_id(key).map_err(io::Error::other).and_then(|(index, _)| Ok((index, decode(value)?))) {
-                    Ok((index, record)) => index < stored_to && page.take(&record),
-                    Err(error) => {
-                        wrong = Some(error);
-                        false
-                    }
-                }
-            })?;
-            if let Some(error) = wrong {
-                return Err(error);
-            }
+    pub fn read(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
+        if filter.after.is_none() && filter.since_wall_ms.is_none() {
+            return self.newest(filter, limit);
         }
-        if page.open() {
-            for record in &recent {
-                if !page.take(record) {
-                    break;
-                }
+        let after = filter.after.map_or(0, |after| after.0);
+        let mut page = PageBuilder::new(limit.max(1), filter);
+        let recent = self.recent();
+        let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
+        if after.saturating_add(1) < stored_to {
+            self.scan(Direction::From(after.saturating_add(1)), &mut |record| record.index < stored_to && page.take(&record))?;
+        }
+        for record in recent.iter().filter(|record| record.index > after) {
+            if page.full || !page.take(record) {
+                break;
             }
         }
         Ok(page.finish(after, &self.lock().gaps))
     }
 
-    /// The newest events that pass the filter, oldest first.
-    ///
-    /// # Errors
-    /// Where what is stored can't be read.
-    pub fn newest(&self, limit: usize, filter: &EventFilter) -> io::Result<EventPage> {
-        let mut found: Vec<Event> = Vec::new();
-        let (recent, gaps) = {
-            let shared = self.lock();
-            (shared.recent.iter().cloned().collect::<Vec<_>>(), shared.gaps.clone())
-        };
+    fn newest(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
+        let mut found: Vec<EventRecord> = Vec::new();
+        let recent = self.recent();
         for record in recent.iter().rev() {
             if found.len() < limit && filter.matches(record) {
-                found.push(record.to_wire());
+                found.push(EventRecord::clone(record));
             }
         }
-        let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
-        let mut looked = 0;
-        let mut wrong = None;
         if found.len() < limit {
-            self.backend.scan_back(Family::Journal, &mut |key, value| {
+            let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
+            let mut looked = 0;
+            self.scan(Direction::Back, &mut |record| {
                 looked += 1;
-                match journal_id(key).map_err(io::Error::other).and_then(|(index, _)| Ok((index, decode(value)?))) {
-                    Ok((index, record)) => {
-                        if index < stored_to && filter.matches(&record) {
-                            found.push(record.to_wire());
-                        }
-                        found.len() < limit && looked < SCAN_RECORDS_MAX
-                    }
-                    Err(error) => {
-                        wrong = Some(error);
-                        false
-                    }
+                if record.index < stored_to && filter.matches(&record) {
+                    found.push(record);
                 }
+                found.len() < limit && looked < SCAN_RECORDS_MAX
             })?;
-        }
-        if let Some(error) = wrong {
-            return Err(error);
         }
         found.reverse();
         let first = found.first().map_or(0, |event| event.index);
-        let gaps = gaps.into_iter().filter(|gap| gap.last >= first).collect();
-        Ok(EventPage { events: found, next_after: None, gaps })
+        let gaps = self.lock().gaps.iter().filter(|gap| gap.last >= first).copied().collect();
+        Ok(EventPage { events: found, more: false, next_after: None, gaps })
+    }
+
+    fn scan(&self, direction: Direction, visit: &mut dyn FnMut(EventRecord) -> bool) -> io::Result<()> {
+        let mut wrong = None;
+        let mut each = |_: &[u8], value: &[u8]| match decode(value) {
+            Ok(record) => visit(record),
+            Err(error) => {
+                wrong = Some(error);
+                false
+            }
+        };
+        match direction {
+            Direction::From(index) => self.backend.scan(Family::Journal, &journal_key(index, 0), &mut each)?,
+            Direction::Back => self.backend.scan_back(Family::Journal, &mut each)?,
+        }
+        wrong.map_or(Ok(()), Err)
     }
 
     /// Drops the oldest events beyond [`EVENTS_MAX`]. Slow: for the thread that builds snapshots.
@@ -285,15 +276,8 @@ impl Journal {
         Ok(())
     }
 
-    fn recent_after(&self, after: u64) -> Vec<Arc<JournalRecord>> {
-        let shared = self.lock();
-        let from = shared.recent.partition_point(|record| record.index <= after);
-        shared.recent.iter().skip(from).cloned().collect()
-    }
-
-    /// Whether memory alone has all events after this index.
-    fn covers(&self, after: u64) -> bool {
-        self.lock().recent.front().is_some_and(|first| first.index <= after)
+    fn recent(&self) -> Vec<Arc<EventRecord>> {
+        self.lock().recent.iter().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -315,10 +299,15 @@ impl Shared {
     }
 }
 
+enum Direction {
+    From(u64),
+    Back,
+}
+
 struct PageBuilder<'a> {
     filter: &'a EventFilter,
     limit: usize,
-    events: Vec<Event>,
+    events: Vec<EventRecord>,
     looked: usize,
     last_index: u64,
     full: bool,
@@ -329,23 +318,20 @@ impl<'a> PageBuilder<'a> {
         Self { filter, limit, events: Vec::new(), looked: 0, last_index: 0, full: false }
     }
 
-    fn open(&self) -> bool {
-        !self.full
-    }
-
-    fn take(&mut self, record: &JournalRecord) -> bool {
+    /// Takes a record if it passes; answers whether the page wants more.
+    fn take(&mut self, record: &EventRecord) -> bool {
         let next = record.index != self.last_index;
         if next && (self.events.len() >= self.limit || self.looked >= SCAN_RECORDS_MAX) {
             self.full = true;
             return false;
         }
-        if self.filter.before.is_some_and(|before| record.index >= before) {
+        if self.filter.before.is_some_and(|before| record.index >= before.0) {
             return false;
         }
         self.looked += 1;
         self.last_index = record.index;
         if self.filter.matches(record) {
-            self.events.push(record.to_wire());
+            self.events.push(record.clone());
         }
         true
     }
@@ -353,20 +339,21 @@ impl<'a> PageBuilder<'a> {
     fn finish(self, after: u64, gaps: &[Gap]) -> EventPage {
         let end = if self.full { self.last_index } else { u64::MAX };
         let gaps = gaps.iter().filter(|gap| gap.last > after && gap.first <= end).copied().collect();
-        EventPage { events: self.events, next_after: self.full.then_some(self.last_index), gaps }
+        let next_after = self.full.then_some(Index(self.last_index));
+        EventPage { events: self.events, more: self.full, next_after, gaps }
     }
 }
 
 impl EventFilter {
-    fn matches(&self, record: &JournalRecord) -> bool {
-        (self.resources.is_empty() || self.resources.iter().any(|glob| glob_matches(glob, &record.resource)))
+    fn matches(&self, record: &EventRecord) -> bool {
+        self.resource.as_ref().is_none_or(|glob| glob_matches(glob, &record.resource))
             && self.kind.as_ref().is_none_or(|kind| *kind == record.kind)
             && self.node.as_ref().is_none_or(|node| record.node.as_ref() == Some(node))
             && self.severity.as_ref().is_none_or(|severity| rank(&record.severity) >= rank(severity))
             && self.text.as_ref().is_none_or(|text| record.text.contains(text.as_str()))
-            && self.before.is_none_or(|before| record.index < before)
-            && self.since_ms.is_none_or(|since| record.wall_ms >= since)
-            && self.until_ms.is_none_or(|until| record.wall_ms <= until)
+            && self.before.is_none_or(|before| record.index < before.0)
+            && self.since_wall_ms.is_none_or(|since| record.wall_ms >= since)
+            && self.until_wall_ms.is_none_or(|until| record.wall_ms <= until)
     }
 }
 
@@ -399,38 +386,88 @@ fn glob_matches(glob: &str, text: &str) -> bool {
     true
 }
 
-impl JournalRecord {
-    fn to_wire(&self) -> Event {
-        let Self { index, sequence, at_ms, wall_ms, resource, kind, node, severity, cause, text } = self;
-        let time = i64::try_from(*wall_ms)
-            .ok()
-            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-            .map_or_else(String::new, |time| format!("{time:.3}"));
-        Event {
-            index: *index,
-            sequence: *sequence,
-            time,
-            at_ms: *at_ms,
-            resource: resource.clone(),
-            kind: kind.clone(),
-            node: node.clone(),
-            severity: severity.clone(),
-            cause: cause.map(|(index, sequence)| format!("{index}.{sequence}")),
-            text: text.clone(),
-        }
-    }
-}
-
-fn encode(record: &JournalRecord) -> io::Result<Bytes> {
+fn encode(record: &EventRecord) -> io::Result<Bytes> {
     let mut value = vec![FORMAT];
     rmp_serde::encode::write_named(&mut value, record).map_err(io::Error::other)?;
     Ok(Bytes::from(value))
 }
 
-fn decode(value: &[u8]) -> io::Result<JournalRecord> {
+fn decode(value: &[u8]) -> io::Result<EventRecord> {
     match value.split_first() {
         Some((&FORMAT, body)) => rmp_serde::from_slice(body).map_err(io::Error::other),
         Some((format, _)) => Err(io::Error::other(format!("an event has format {format}, known is format {FORMAT}"))),
         None => Err(io::Error::other("an event has no bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Database, Fatal, FatalAction};
+
+    fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
+        EventRecord {
+            index,
+            sequence,
+            at_ms: index,
+            wall_ms: 1000 + index,
+            resource: format!("package:p{}", index % 2),
+            kind: "test".to_owned(),
+            node: None,
+            severity: "info".to_owned(),
+            cause: None,
+            text: text.to_owned(),
+        }
+    }
+
+    fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
+        let database = Arc::new(Database::open(folder).unwrap());
+        let writer = Writer::start(database.clone(), Fatal::new(folder, FatalAction::Keep)).unwrap();
+        (Journal::open(database.clone(), writer.clone()).unwrap(), database, writer)
+    }
+
+    #[test]
+    fn pages_keep_an_index_together_and_go_on_where_they_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _, writer) = journal(folder.path());
+        journal.append(vec![record(1, 0, "a"), record(2, 0, "b"), record(2, 1, "c"), record(2, 2, "d")]);
+        journal.append(vec![record(5, 0, "e")]);
+        let first = journal.read(&EventFilter { after: Some(Index(0)), ..EventFilter::default() }, 2).unwrap();
+        assert_eq!(first.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!((first.more, first.next_after), (true, Some(Index(2))));
+        let second = journal.read(&EventFilter { after: first.next_after, ..EventFilter::default() }, 2).unwrap();
+        assert_eq!((second.events.len(), second.more), (1, false));
+        let newest = journal.read(&EventFilter::default(), 1).unwrap();
+        assert_eq!(newest.events[0].text, "e");
+        let glob = EventFilter { after: Some(Index(0)), resource: Some("*p0".to_owned()), ..EventFilter::default() };
+        assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
+        writer.stop();
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_a_restart_and_gaps_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, database, writer) = journal(folder.path());
+        first.append(vec![record(1, 0, "a")]);
+        first.add_gap(Gap { first: 2, last: 8 });
+        first.append(vec![record(9, 0, "b")]);
+        writer.stop();
+        database.close();
+        let (again, _, writer) = journal(folder.path());
+        let page = again.read(&EventFilter { after: Some(Index(0)), ..EventFilter::default() }, 10).unwrap();
+        assert_eq!((page.events.len(), page.gaps.as_slice()), (2, [Gap { first: 2, last: 8 }].as_slice()));
+        let late = again.read(&EventFilter { after: Some(Index(8)), ..EventFilter::default() }, 10).unwrap();
+        assert_eq!((late.events.len(), late.gaps.len()), (1, 0));
+        assert_eq!(again.last_index(), 9);
+        writer.stop();
+    }
+
+    #[test]
+    fn globs() {
+        for (glob, text, expected) in
+            [("a", "a", true), ("a", "ab", false), ("a*", "ab", true), ("*b*", "abc", true), ("a*c*d", "abd", false), ("*", "", true)]
+        {
+            assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");
+        }
     }
 }

@@ -17,13 +17,13 @@ mod identity;
 mod writer;
 mod log;
 mod snapshot;
-mod journal;
+pub mod journal;
 
 pub use backend::{Backend, Batch, Database, Family, OpenError};
 pub use entry::{DecodeError, LogEntry, LogId, Payload, Vote};
 pub use fatal::{Fatal, FatalAction};
 pub use identity::{Identity, IdentityError, Phase};
-pub use journal::{EventFilter, EventPage, Gap, Journal, JournalRecord};
+pub use journal::{EventFilter, EventPage, EventRecord, Gap, Journal};
 pub use log::{Done, Log};
 pub use snapshot::{SnapshotDirectory, SnapshotFileError, SnapshotHeader, StoredSnapshot};
 pub use writer::Writer;
