@@ -162,3 +162,24 @@ number! {
     /// The version of one node's desired set; a daemon refuses an older one.
     Generation
 }
+
+macro_rules! place {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(pub u32);
+    };
+}
+
+place! {
+    /// A node's row in the state's table: dense, in the order of first registration, and never shown to anybody.
+    NodeIx
+}
+place! {
+    /// A package's row in the state's table: dense, given to another package once this one is gone.
+    PackageIx
+}
+place! {
+    /// A group's row in the state's table: dense, given to another group once this one is gone.
+    GroupIx
+}

@@ -6,8 +6,8 @@
 //! ```text
 //! daemon or person -> proposal -> Raft log -> Entry { index, at, command }
 //!     apply(&mut State, &Entry):
-//!         1  forget what has expired by entry.at            (apply/mod.rs)
-//!         2  check everything the command claims            (apply/{admin,member,observe,tick}.rs)
+//!         1  was this request applied before? then its first answer   (apply/mod.rs, requests.rs)
+//!         2  check everything the command claims                      (apply/*.rs, one family of commands a file)
 //!         3  change the facts: nodes, sessions, definitions, what was observed
 //!         4  plan: who runs where, in which mode, under which epoch   (plan/)
 //!         5  give every touched node's desired set its next generation
@@ -16,9 +16,27 @@
 //! ```
 //!
 //! **Invariants.** No I/O, no clock, no randomness, no floats, no threads, no logging; nothing in here panics on any
-//! entry that decodes; every choice ends in a total order.
+//! entry that decodes; every choice ends in a total order. Names stand at the edge only: inside, nodes, packages and
+//! groups are dense numbers into copy-on-write tables, so that a clone of the state costs a few pointers.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::float_arithmetic,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::string_slice,
+        clippy::wildcard_enum_match_arm,
+        missing_docs
+    )
+)]
 
 extern crate alloc;
 #[cfg(test)]
@@ -28,4 +46,37 @@ pub mod id;
 pub mod time;
 pub mod command;
 pub mod entry;
+pub mod state;
+pub mod cluster;
+pub mod node;
+pub mod package;
+pub mod group;
+pub mod load;
+pub mod reason;
+pub mod event;
+pub mod effect;
+pub mod outcome;
+mod apply;
+mod requests;
+mod room;
+pub mod desired;
+pub mod explain;
+pub mod preview;
+pub mod digest;
+pub mod invariant;
+mod nearest;
+mod store;
 pub mod log;
+pub mod snapshot;
+
+pub use apply::apply;
+pub use desired::{DesiredInstance, DesiredSet, desired};
+pub use digest::{Digest, digest};
+pub use effect::Effect;
+pub use entry::Entry;
+pub use event::{Event, EventId, EventKind, Severity};
+pub use explain::{Explanation, NodeVerdict, Verdict, explain};
+pub use outcome::{Accepted, Applied, Outcome, Rejection};
+pub use preview::{Action, Preview, Step, Unplaced, preview, preview_loss};
+pub use reason::Reason;
+pub use state::State;

@@ -1,0 +1,115 @@
+//! The cluster as a whole: its id and settings, its servers, and whether placing has begun.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::command::ClusterSpec;
+use crate::digest::{Feed, Hasher};
+use crate::id::{Index, MemberId, NodeName};
+use crate::time::{Millis, Timestamp};
+
+/// The lease of a cluster that was told nothing else.
+pub const LEASE_DEFAULT: Millis = Millis(1_000);
+
+/// How long a start from nothing waits for `min_nodes` where nothing else was said.
+pub const START_WAIT_DEFAULT: Millis = Millis(60_000);
+
+/// What holds of the whole cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Random, chosen at the bootstrap: tells two clusters apart.
+    pub id: Arc<str>,
+    /// Its settings.
+    pub spec: ClusterSpec,
+    /// The last entry that changed what is defined: what `If-Match` is compared with.
+    pub config_index: Index,
+    /// The longest lease that any daemon may still count on: what a new leader must wait out for all sessions.
+    pub lease_high: Millis,
+    /// A longer lease that was in force before, and when none of it can be left.
+    pub lease_before: Option<LeaseTail>,
+    /// Whether packages are placed yet.
+    pub gate: StartGate,
+}
+
+/// A lease that was granted and ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTail {
+    /// How long it is.
+    pub lease: Millis,
+    /// When it has surely ended, in cluster time with a margin far above the clocks' error.
+    pub until: Timestamp,
+}
+
+impl LeaseTail {
+    /// A lease whose last grant was at most now: twice its length and 10 s more pass before it counts as ended.
+    #[must_use]
+    pub fn from_now(lease: Millis, now: Timestamp) -> Self {
+        let until = now.plus(lease).plus(lease).plus(Millis(10_000));
+        Self { lease, until }
+    }
+}
+
+/// Whether packages are placed: after a start from nothing not before enough nodes are there, or the wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartGate {
+    /// No node is up.
+    Closed,
+    /// Some nodes are up, not yet enough.
+    Waiting {
+        /// When placing begins all the same.
+        until: Timestamp,
+    },
+    /// Packages are placed.
+    Open,
+}
+
+/// A server in the Raft group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Never reused.
+    pub id: MemberId,
+    /// Its node's name.
+    pub name: NodeName,
+    /// Where its peers reach it, tried in turn.
+    pub peer: Vec<String>,
+    /// Where its API is.
+    pub api: String,
+}
+
+impl Feed for Cluster {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { id, spec, config_index, lease_high, lease_before, gate } = self;
+        id.feed(hasher);
+        spec.feed(hasher);
+        config_index.feed(hasher);
+        lease_high.feed(hasher);
+        lease_before.feed(hasher);
+        match gate {
+            StartGate::Closed => hasher.word(0),
+            StartGate::Waiting { until } => {
+                hasher.word(1);
+                until.feed(hasher);
+            }
+            StartGate::Open => hasher.word(2),
+        }
+    }
+}
+
+impl Feed for LeaseTail {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { lease, until } = self;
+        lease.feed(hasher);
+        until.feed(hasher);
+    }
+}
+
+impl Feed for Member {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { id, name, peer, api } = self;
+        id.feed(hasher);
+        name.feed(hasher);
+        peer.feed(hasher);
+        api.feed(hasher);
+    }
+}

@@ -1,0 +1,72 @@
+//! What a node is to run: the only thing that a daemon takes orders from.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::command::{Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
+use crate::id::{Epoch, Generation, NodeId, PackageName};
+use crate::state::State;
+use crate::time::Millis;
+
+/// All that a node is to run. What is absent is to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredSet {
+    /// Its version; a daemon refuses an older one.
+    pub generation: Generation,
+    /// The instances, in the order of the packages' rows.
+    pub instances: Vec<DesiredInstance>,
+}
+
+/// One instance that a node is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredInstance {
+    /// Which package.
+    pub package: PackageName,
+    /// The epoch of its process: another one than the running process has means stop and start.
+    pub start: Epoch,
+    /// The epoch of its present mode: equal to `start`, or larger after a change of mode in place.
+    pub epoch: Epoch,
+    /// What it is to be.
+    pub mode: Mode,
+    /// Whether what it sends reaches the outside.
+    pub output: Output,
+    /// Wait this long before starting it.
+    pub delay: Millis,
+    /// Whether the lease's deadline is armed: not for `on_quorum_loss = freeze`.
+    pub deadline: bool,
+    /// The definition that it is started with.
+    pub spec: Arc<PackageSpec>,
+}
+
+impl DesiredInstance {
+    /// How it is run.
+    #[must_use]
+    pub fn run(&self) -> &RunSpec {
+        &self.spec.run
+    }
+}
+
+/// What a node is to run now; none where there is no such node or it is not up.
+#[must_use]
+pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
+    let node = state.node(node)?;
+    let session = node.session()?;
+    let instances = node.instances.iter().filter_map(|number| {
+        let package = state.package_at(*number)?;
+        let instance = package.instance.as_ref()?;
+        if !instance.is_desired() || instance.session != session {
+            return None;
+        }
+        Some(DesiredInstance {
+            package: package.name().clone(),
+            start: instance.start,
+            epoch: instance.epoch,
+            mode: instance.mode,
+            output: instance.output(),
+            delay: instance.delay,
+            deadline: instance.spec.on_quorum_loss != OnQuorumLoss::Freeze,
+            spec: instance.spec.clone(),
+        })
+    });
+    Some(DesiredSet { generation: node.generation, instances: instances.collect() })
+}

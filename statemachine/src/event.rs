@@ -1,0 +1,229 @@
+//! What happened, for people and history.
+//!
+//! Every event names its cause, so that a failover reads as one story: node lost, standby promoted, active again.
+
+mod text;
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::command::{EndCause, Mode, Wish};
+use crate::digest::{Feed, Hasher};
+use crate::id::{Epoch, GroupName, Index, MemberId, NodeName, PackageName, SessionId};
+use crate::reason::Reason;
+use crate::time::{Millis, Timestamp};
+
+pub(crate) use text::{mode_word, wish_word};
+
+/// An event's place in the one order of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    /// The command that made it happen.
+    pub index: Index,
+    /// Its place among the events of that command, from 0.
+    pub sequence: u32,
+}
+
+impl core::fmt::Display for EventId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}.{}", self.index, self.sequence)
+    }
+}
+
+impl Feed for EventId {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { index, sequence } = self;
+        index.feed(hasher);
+        sequence.feed(hasher);
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the order.
+    pub id: EventId,
+    /// Cluster time.
+    pub at: Timestamp,
+    /// The leader's wall clock in milliseconds since 1970, for people.
+    pub wall_ms: u64,
+    /// The earlier event that it follows from.
+    pub cause: Option<EventId>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// How much an event should worry somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Info,
+    /// Something failed and is being mended.
+    Warning,
+    /// Something is out of service.
+    Error,
+}
+
+impl Severity {
+    /// `info`, `warning` or `error`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields say what they are; the sentence of each is in event/text.rs")]
+pub enum EventKind {
+    /// The first command of the log.
+    ClusterCreated { id: String, member: NodeName },
+    /// The cluster's settings changed.
+    ClusterChanged,
+    /// Placing begins after a start from nothing.
+    PlacingBegan { up: u32, wanted: u32 },
+    /// A server joined the Raft group.
+    MemberAdded { member: MemberId, name: NodeName },
+    /// A server left the Raft group.
+    MemberRemoved { member: MemberId, name: NodeName },
+    /// A daemon's new stay.
+    NodeRegistered { node: NodeName, session: SessionId, first: bool },
+    /// A session's lease ended.
+    NodeLost { node: NodeName, session: SessionId },
+    /// A daemon ended in order.
+    NodeLeft { node: NodeName },
+    /// An operator said that a lost node is off.
+    NodeConfirmedDown { node: NodeName, by: String },
+    /// Packages are moved away from a node.
+    NodeDrained { node: NodeName, instances: u32 },
+    /// A node is used again.
+    NodeResumed { node: NodeName },
+    /// A planned restart of a daemon.
+    LeaseExtended { node: NodeName, lease: Millis },
+    /// A package is defined.
+    PackageDefined { package: PackageName },
+    /// A package's definition changed.
+    PackageChanged { package: PackageName, restarts: bool },
+    /// A package's definition is gone; what runs of it is stopped.
+    PackageRemoved { package: PackageName },
+    /// A group is defined.
+    GroupDefined { group: GroupName },
+    /// A group's definition changed.
+    GroupChanged { group: GroupName },
+    /// A group's definition is gone.
+    GroupRemoved { group: GroupName },
+    /// Somebody said what a package is to do.
+    Wished { package: PackageName, wish: Wish },
+    /// An operator moved a package.
+    MoveWished { package: PackageName, to: NodeName },
+    /// An operator chose another active member.
+    PromoteWished { package: PackageName },
+    /// A package's failures are forgotten.
+    Cleared { package: PackageName },
+    /// A node was told to start it.
+    Placed { package: PackageName, node: NodeName, mode: Mode, epoch: Epoch, delay: Millis, after: Placement },
+    /// A standby was told to be active, in place.
+    Promoted { package: PackageName, node: NodeName, epoch: Epoch, from: Option<NodeName> },
+    /// It has answered that it is in its mode.
+    Started { package: PackageName, node: NodeName, mode: Mode, epoch: Epoch },
+    /// It was taken out of its node's desired set.
+    Stopping { package: PackageName, node: NodeName, why: Reason },
+    /// It failed.
+    Failed { package: PackageName, node: NodeName, mode: Mode, cause: EndCause, detail: String, failures: u32 },
+    /// Nothing of it is left, which is proven.
+    Ended { package: PackageName, node: NodeName, mode: Mode, proof: Proof },
+    /// It is active on a lost node, and nobody may take over unproven.
+    Stranded { package: PackageName, node: NodeName },
+    /// It failed too often on a node.
+    Banned { package: PackageName, node: NodeName, failures: u32 },
+    /// No node is left on which it has not failed too often.
+    GaveUp { package: PackageName, why: Reason },
+    /// It is to run and can't at the moment.
+    Waiting { package: PackageName, why: Reason },
+    /// One is active and as many as wanted stand by.
+    GroupRedundant { group: GroupName, active: PackageName },
+    /// One is active and too few stand by.
+    GroupDegraded { group: GroupName, active: PackageName, ready: u32, wanted: u32 },
+    /// Nobody is active.
+    GroupLost { group: GroupName },
+    /// It failed over too often.
+    FailoversExhausted { group: GroupName, failovers: u32, within: Millis },
+    /// It may fail over again.
+    FailoversAllowed { group: GroupName },
+}
+
+/// What a start follows on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// It ran nowhere before, or was stopped.
+    First,
+    /// It ran on the same node.
+    Restart,
+    /// It ran on another node.
+    Move {
+        /// Which.
+        from: NodeName,
+    },
+}
+
+/// How the end of an instance is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Its daemon has proven that nothing of it is left.
+    Reported,
+    /// The lease of its node's session has surely ended.
+    LeaseEnded,
+    /// The node started anew and has proven that nothing of its old session is left.
+    NodeRestarted,
+    /// The node's daemon ended in order.
+    NodeLeft,
+    /// An operator said so.
+    Confirmed,
+}
+
+impl Event {
+    /// What it is about: `package:NAME`, `group:NAME`, `node:NAME`, `member:ID` or `cluster`.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        match &self.kind {
+            EventKind::ClusterCreated { .. } | EventKind::ClusterChanged | EventKind::PlacingBegan { .. } => {
+                String::from("cluster")
+            }
+            EventKind::MemberAdded { member, .. } | EventKind::MemberRemoved { member, .. } => format!("member:{member}"),
+            kind => match (kind.package(), kind.group(), kind.node()) {
+                (Some(package), _, _) => format!("package:{package}"),
+                (None, Some(group), _) => format!("group:{group}"),
+                (None, None, Some(node)) => format!("node:{node}"),
+                (None, None, None) => String::from("cluster"),
+            },
+        }
+    }
+
+    /// Its kind, stable, for programs.
+    #[must_use]
+    pub fn kind_name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// Where it happened.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeName> {
+        self.kind.node()
+    }
+
+    /// How much it should worry somebody.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.kind.severity()
+    }
+
+    /// A sentence that a tired person understands.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text::sentence(&self.kind)
+    }
+}

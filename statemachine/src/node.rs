@@ -1,0 +1,246 @@
+//! A node: one computer of the cluster, as the manager knows it.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::cluster::LeaseTail;
+use crate::command::Capacity;
+use crate::digest::{Feed, Hasher};
+use crate::event::EventId;
+use crate::id::{Generation, NodeId, NodeName, PackageIx, SessionId};
+use crate::load::Loads;
+use crate::time::{Millis, Timestamp};
+
+/// Values of a node that people and programs may set: so many at most, each of at most [`ATTRIBUTE_BYTES_MAX`].
+pub const ATTRIBUTES_MAX: usize = 1_024;
+
+/// The longest attribute.
+pub const ATTRIBUTE_BYTES_MAX: usize = 1_024;
+
+/// When something was: cluster time decides, wall time is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// Cluster time.
+    pub at: Timestamp,
+    /// The leader's wall clock in milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+impl Feed for Moment {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { at, wall_ms: _ } = self;
+        at.feed(hasher);
+    }
+}
+
+/// Whether a node takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeStatus {
+    /// Its daemon has a session.
+    Up {
+        /// Which.
+        session: SessionId,
+        /// The longest lease that this session may count on.
+        lease: Millis,
+    },
+    /// Its session's lease has ended.
+    Lost {
+        /// The session that was lost.
+        session: SessionId,
+        /// An operator has said that the node is off.
+        confirmed: bool,
+    },
+    /// Its daemon ended in order.
+    Left {
+        /// The last session.
+        session: SessionId,
+    },
+}
+
+impl NodeStatus {
+    /// `up`, `lost` or `left`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up { .. } => "up",
+            Self::Lost { .. } => "lost",
+            Self::Left { .. } => "left",
+        }
+    }
+
+    /// The present session, or the last one.
+    #[must_use]
+    pub fn session(self) -> SessionId {
+        match self {
+            Self::Up { session, .. } | Self::Lost { session, .. } | Self::Left { session } => session,
+        }
+    }
+}
+
+/// One computer of the cluster.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its id, never reused.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Whether it takes part.
+    pub status: NodeStatus,
+    /// Since when.
+    pub since: Moment,
+    /// Whether packages are moved away from it.
+    pub drain: bool,
+    /// Which machine it is.
+    pub machine: Arc<str>,
+    /// The kernel's boot id at its last registration.
+    pub boot: Arc<str>,
+    /// Of its last registration.
+    pub nonce: Arc<str>,
+    /// What it has.
+    pub capacity: Arc<Capacity>,
+    /// For placement.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Where its API is.
+    pub api: Arc<str>,
+    /// Small replicated values.
+    pub attributes: Attributes,
+    /// The version of its desired set.
+    pub generation: Generation,
+    /// The last report of the session that was taken.
+    pub sequence: u64,
+    /// A lease that its session was given for a planned restart.
+    pub extended: Option<LeaseTail>,
+    /// The packages that have an instance here, stopping ones too; sorted.
+    pub instances: Vec<PackageIx>,
+    /// The sum of their loads.
+    pub planned: Loads,
+    /// The last event about it.
+    pub trail: Option<EventId>,
+}
+
+impl Node {
+    /// Whether it is up.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.status, NodeStatus::Up { .. })
+    }
+
+    /// Whether anything may be placed on it.
+    #[must_use]
+    pub fn takes_packages(&self) -> bool {
+        self.is_up() && !self.drain
+    }
+
+    /// Its present session, where it is up.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        match self.status {
+            NodeStatus::Up { session, .. } => Some(session),
+            NodeStatus::Lost { .. } | NodeStatus::Left { .. } => None,
+        }
+    }
+}
+
+/// A node's small replicated values, by key.
+#[derive(Clone, Debug, Default)]
+pub struct Attributes {
+    values: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+    sum: u64,
+}
+
+impl Attributes {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(|value| &**value)
+    }
+
+    /// All of them, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.remove(key);
+        self.sum = self.sum.wrapping_add(attribute_digest(key, value));
+        Arc::make_mut(&mut self.values).insert(Arc::from(key), Arc::from(value));
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) {
+        if !self.values.contains_key(key) {
+            return;
+        }
+        if let Some(value) = Arc::make_mut(&mut self.values).remove(key) {
+            self.sum = self.sum.wrapping_sub(attribute_digest(key, &value));
+        }
+    }
+}
+
+fn attribute_digest(key: &str, value: &str) -> u64 {
+    let mut hasher = Hasher::new();
+    key.feed(&mut hasher);
+    value.feed(&mut hasher);
+    hasher.finish()
+}
+
+impl Feed for NodeStatus {
+    fn feed(&self, hasher: &mut Hasher) {
+        match self {
+            Self::Up { session, lease } => {
+                hasher.word(0);
+                session.feed(hasher);
+                lease.feed(hasher);
+            }
+            Self::Lost { session, confirmed } => {
+                hasher.word(1);
+                session.feed(hasher);
+                confirmed.feed(hasher);
+            }
+            Self::Left { session } => {
+                hasher.word(2);
+                session.feed(hasher);
+            }
+        }
+    }
+}
+
+impl Feed for Node {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self {
+            id, name, status, since, drain, machine, boot, nonce, capacity, labels, api, attributes, generation, sequence,
+            extended, instances, planned, trail,
+        } = self;
+        id.feed(hasher);
+        name.feed(hasher);
+        status.feed(hasher);
+        since.feed(hasher);
+        drain.feed(hasher);
+        machine.feed(hasher);
+        boot.feed(hasher);
+        nonce.feed(hasher);
+        capacity.feed(hasher);
+        hasher.word(crate::digest::fingerprint(&**labels));
+        api.feed(hasher);
+        hasher.word(attributes.sum);
+        generation.feed(hasher);
+        sequence.feed(hasher);
+        extended.feed(hasher);
+        instances.feed(hasher);
+        planned.feed(hasher);
+        trail.feed(hasher);
+    }
+}

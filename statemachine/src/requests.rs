@@ -1,0 +1,166 @@
+//! Requests with a key: each takes effect once, however often it is sent.
+//!
+//! Only accepted commands are kept: a rejected one had no effect, so sending it again may be judged anew.
+
+use alloc::sync::Arc;
+
+use crate::command::RequestId;
+use crate::digest::{Feed, Hasher};
+use crate::id::Index;
+use crate::outcome::Accepted;
+use crate::store::{Queue, Shards};
+use crate::time::{Millis, Timestamp};
+
+/// How long a key is kept.
+pub const KEPT_FOR: Millis = Millis(24 * 3_600_000);
+
+/// Keys in all: at about 200 bytes each they stay within 60 MB. The oldest goes first.
+pub const KEYS_MAX: usize = 262_144;
+
+/// Keys of one client: one that sends without pause forgets its own oldest, not those of the others.
+pub const CLIENT_KEYS_MAX: usize = 131_072;
+
+/// The longest client name and the longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 256;
+
+/// What is known of a request that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) index: Index,
+    pub(crate) at: Timestamp,
+    /// Of its command.
+    pub(crate) fingerprint: u64,
+    pub(crate) accepted: Accepted,
+}
+
+/// All requests that are remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    seen: Shards<Arc<RequestId>, Seen>,
+    /// In the order of their indexes. A key that its client's bound has pushed out still stands here until its turn.
+    order: Queue<(Index, Timestamp, Arc<RequestId>)>,
+    clients: Shards<Arc<str>, Queue<(Index, Arc<RequestId>)>>,
+    /// Wrapping sum of the digests of what is remembered.
+    sum: u64,
+}
+
+impl Requests {
+    pub(crate) fn new() -> Self {
+        Self { seen: Shards::new(), order: Queue::new(), clients: Shards::new(), sum: 0 }
+    }
+
+    pub(crate) fn get(&self, request: &RequestId) -> Option<&Seen> {
+        self.seen.get(&Arc::new(request.clone()))
+    }
+
+    /// Remembers an accepted request; forgets what is too old or too much.
+    pub(crate) fn insert(&mut self, request: &RequestId, seen: Seen) {
+        let request = Arc::new(request.clone());
+        let index = seen.index;
+        let now = seen.at;
+        self.sum = self.sum.wrapping_add(digest(&request, &seen));
+        self.order.push((index, now, request.clone()));
+        let client: Arc<str> = Arc::from(request.client.as_str());
+        if self.clients.get(&client).is_none() {
+            self.clients.insert(client.clone(), Queue::new());
+        }
+        let mut pushed_out = None;
+        if let Some(queue) = self.clients.get_mut(&client) {
+            queue.push((index, request.clone()));
+            if queue.len() > CLIENT_KEYS_MAX {
+                pushed_out = queue.pop();
+            }
+        }
+        self.seen.insert(request, seen);
+        if let Some((_, oldest)) = pushed_out {
+            self.forget(&oldest);
+        }
+        self.expire(now);
+    }
+
+    /// All that is remembered, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RequestId, &Seen)> {
+        self.order.iter().filter_map(|(index, _, request)| {
+            let seen = self.seen.get(request)?;
+            (seen.index == *index).then_some((&**request, seen))
+        })
+    }
+
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Forgets what is older than [`KEPT_FOR`] or beyond [`KEYS_MAX`]: a few at a time, so that no entry pays for many.
+    fn expire(&mut self, now: Timestamp) {
+        for _ in 0..4 {
+            let Some((index, at, request)) = self.order.front() else { return };
+            if self.order.len() <= KEYS_MAX && now.since(*at) < KEPT_FOR {
+                return;
+            }
+            let (index, request) = (*index, request.clone());
+            self.order.pop();
+            let client: Arc<str> = Arc::from(request.client.as_str());
+            let Some(queue) = self.clients.get_mut(&client) else { continue };
+            if queue.front().is_some_and(|(first, _)| *first == index) {
+                queue.pop();
+                let empty = queue.len() == 0;
+                self.forget(&request);
+                if empty {
+                    self.clients.remove(&client);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, request: &Arc<RequestId>) {
+        if let Some(seen) = self.seen.remove(request) {
+            self.sum = self.sum.wrapping_sub(digest(request, &seen));
+        }
+    }
+}
+
+impl Feed for Requests {
+    fn feed(&self, hasher: &mut Hasher) {
+        hasher.word(self.sum);
+    }
+}
+
+impl Feed for RequestId {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { client, key } = self;
+        client.feed(hasher);
+        key.feed(hasher);
+    }
+}
+
+fn digest(request: &RequestId, seen: &Seen) -> u64 {
+    let mut hasher = Hasher::new();
+    request.feed(&mut hasher);
+    let Seen { index, at, fingerprint, accepted } = seen;
+    index.feed(&mut hasher);
+    at.feed(&mut hasher);
+    hasher.word(*fingerprint);
+    feed_accepted(accepted, &mut hasher);
+    hasher.finish()
+}
+
+fn feed_accepted(accepted: &Accepted, hasher: &mut Hasher) {
+    match accepted {
+        Accepted::Done => hasher.word(0),
+        Accepted::Registered { node, session } => {
+            hasher.word(1);
+            node.feed(hasher);
+            session.feed(hasher);
+        }
+        Accepted::MemberAdded { member } => {
+            hasher.word(2);
+            member.feed(hasher);
+        }
+        Accepted::Repeated { index, first } => {
+            hasher.word(3);
+            index.feed(hasher);
+            feed_accepted(first, hasher);
+        }
+    }
+}
