@@ -17,6 +17,8 @@ pub struct Group {
     pub spec: Arc<GroupSpec>,
     /// The last entry that changed its definition.
     pub changed: Index,
+    /// It was removed, and is gone once its last package is.
+    pub removing: bool,
     /// Its packages in order of rank, removed ones that still run too.
     pub members: Vec<PackageIx>,
     /// Whom an operator chose to be active next.
@@ -133,9 +135,10 @@ impl Group {
 
 impl Feed for Group {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { spec, changed, members, successor, vacancy, failovers, exhausted, health, trail } = self;
+        let Self { spec, changed, removing, members, successor, vacancy, failovers, exhausted, health, trail } = self;
         spec.feed(hasher);
         changed.feed(hasher);
+        removing.feed(hasher);
         members.feed(hasher);
         successor.feed(hasher);
         vacancy.feed(hasher);

@@ -57,6 +57,8 @@ pub mod event;
 pub mod effect;
 pub mod outcome;
 mod apply;
+mod plan;
+mod draft;
 mod requests;
 mod room;
 pub mod desired;

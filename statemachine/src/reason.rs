@@ -17,9 +17,7 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes { .. } | Self::UnitHeld { .. } | Self::NoNode { .. } | Self::Exhausted { .. } => {
-                PackageState::Waiting
-            }
+            Self::WaitsForNodes { .. } | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -40,8 +38,7 @@ impl Reason {
     pub(crate) fn waits_for_node(&self) -> bool {
         match self {
             Self::WaitsForNodes { .. } | Self::NoNode { .. } | Self::Failed { .. } => true,
-            Self::UnitHeld { .. }
-            | Self::Exhausted { .. }
+            Self::Exhausted { .. }
             | Self::Stopped
             | Self::Removed
             | Self::Reserve { .. }
@@ -71,9 +68,6 @@ impl fmt::Display for Reason {
             Self::Reserve { wanted } => write!(f, "it is in reserve: {wanted} of its group run, as many as are wanted"),
             Self::WaitsForNodes { up, wanted } => {
                 write!(f, "placing has not begun: {up} of {wanted} nodes are up (min_nodes; start_wait ends the wait)")
-            }
-            Self::UnitHeld { package, node } => {
-                write!(f, "{package} was active on {node} and its end is not proven yet")
             }
             Self::NoNode { nodes } => write!(f, "no node can take it: {nodes}"),
             Self::Failed { nodes } => {
