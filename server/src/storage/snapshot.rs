@@ -226,7 +226,7 @@ impl SnapshotDirectory {
         StoredSnapshot::open(part)
     }
 
-    /// Makes a complete file the newest snapshot, durably, and removes those that it replaces.
+    /// Makes a complete file the newest snapshot, durably, and removes older ones.
     ///
     /// # Errors
     /// [`SnapshotFileError`]; the former newest is then still in place.
@@ -238,7 +238,7 @@ impl SnapshotDirectory {
         fs::rename(part, &path).map_err(io)?;
         sync_directory(&self.path).map_err(io)?;
         let stored = StoredSnapshot::open(&path)?;
-        for (_, older) in self.list()?.into_iter().filter(|(_, other)| *other != path) {
+        for (_, older) in self.list()?.into_iter().filter(|(_, other)| *other < path) {
             fs::remove_file(&older).map_err(io)?;
         }
         Ok(stored)
