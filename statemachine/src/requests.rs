@@ -46,12 +46,7 @@ pub(crate) struct Requests {
 
 impl Requests {
     pub(crate) fn new() -> Self {
-        Self {
-            seen: Shards::new(),
-            order: Queue::new(),
-            clients: Shards::new(),
-            sum: 0,
-        }
+        Self { seen: Shards::new(), order: Queue::new(), clients: Shards::new(), sum: 0 }
     }
 
     pub(crate) fn get(&self, request: &RequestId) -> Option<&Seen> {
@@ -99,18 +94,14 @@ impl Requests {
     /// Forgets what is older than [`KEPT_FOR`] or beyond [`KEYS_MAX`]: a few at a time, so that no entry pays for many.
     fn expire(&mut self, now: Timestamp) {
         for _ in 0..4 {
-            let Some((index, at, request)) = self.order.front() else {
-                return;
-            };
+            let Some((index, at, request)) = self.order.front() else { return };
             if self.order.len() <= KEYS_MAX && now.since(*at) < KEPT_FOR {
                 return;
             }
             let (index, request) = (*index, request.clone());
             self.order.pop();
             let client: Arc<str> = Arc::from(request.client.as_str());
-            let Some(queue) = self.clients.get_mut(&client) else {
-                continue;
-            };
+            let Some(queue) = self.clients.get_mut(&client) else { continue };
             if queue.front().is_some_and(|(first, _)| *first == index) {
                 queue.pop();
                 let empty = queue.len() == 0;
@@ -146,12 +137,7 @@ impl Feed for RequestId {
 fn digest(request: &RequestId, seen: &Seen) -> u64 {
     let mut hasher = Hasher::new();
     request.feed(&mut hasher);
-    let Seen {
-        index,
-        at,
-        fingerprint,
-        accepted,
-    } = seen;
+    let Seen { index, at, fingerprint, accepted } = seen;
     index.feed(&mut hasher);
     at.feed(&mut hasher);
     hasher.word(*fingerprint);

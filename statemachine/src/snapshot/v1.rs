@@ -25,13 +25,6 @@ pub enum Reason {
         /// So many are wanted.
         wanted: u32,
     },
-    /// The end of an instance that was active is not proven.
-    UnitHeld {
-        /// Whose instance.
-        package: PackageName,
-        /// Where.
-        node: NodeName,
-    },
     /// No node can take it.
     NoNode {
         /// What is in the way, and on how many nodes.

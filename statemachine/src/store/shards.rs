@@ -23,10 +23,7 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
         let fan = usize::try_from(FAN).unwrap_or(1);
         let empty = Arc::new(BTreeMap::new());
         let branch = Arc::new(alloc::vec![empty; fan]);
-        Self {
-            root: Arc::new(alloc::vec![branch; fan]),
-            len: 0,
-        }
+        Self { root: Arc::new(alloc::vec![branch; fan]), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -57,10 +54,7 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
 
     /// All entries, in no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.root
-            .iter()
-            .flat_map(|branch| branch.iter())
-            .flat_map(|shard| shard.iter())
+        self.root.iter().flat_map(|branch| branch.iter()).flat_map(|shard| shard.iter())
     }
 
     fn shard(&mut self, key: &K) -> Option<&mut BTreeMap<K, V>> {
@@ -76,8 +70,5 @@ fn path<K: Feed>(key: &K) -> (usize, usize) {
     let hash = hasher.finish();
     let shard = hash.rem_euclid(FAN);
     let branch = hash.div_euclid(FAN).rem_euclid(FAN);
-    (
-        usize::try_from(branch).unwrap_or(0),
-        usize::try_from(shard).unwrap_or(0),
-    )
+    (usize::try_from(branch).unwrap_or(0), usize::try_from(shard).unwrap_or(0))
 }
