@@ -10,7 +10,7 @@
 pub(crate) mod eligible;
 pub(crate) mod gate;
 mod lawful;
-mod place;
+pub(crate) mod place;
 pub(crate) mod takeover;
 mod standby;
 mod account;

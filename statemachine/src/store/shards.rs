@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 use crate::digest::{Feed, Hasher};
 
@@ -30,7 +31,10 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
         self.len
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get<Q: Ord + Feed + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         let (branch, shard) = path(key);
         self.root.get(branch)?.get(shard)?.get(key)
     }
@@ -64,7 +68,7 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
     }
 }
 
-fn path<K: Feed>(key: &K) -> (usize, usize) {
+fn path<K: Feed + ?Sized>(key: &K) -> (usize, usize) {
     let mut hasher = Hasher::new();
     key.feed(&mut hasher);
     let hash = hasher.finish();

@@ -41,11 +41,6 @@ impl<T: Clone + Feed> Table<T> {
         place(self.high).saturating_sub(self.free.len())
     }
 
-    /// One more than the largest number in use.
-    pub(crate) fn high(&self) -> u32 {
-        self.high
-    }
-
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
         let (branch, page, row) = path(number);
         let row = self.root.get(branch)?.get(page)?.get(row)?.as_ref()?;
