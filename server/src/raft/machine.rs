@@ -226,7 +226,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         }
         self.last = meta.last_log_id;
         self.membership = meta.last_membership.clone();
-        self.applied.inner.entry.send_replace(Some(header.last()));
+        self.applied.inner.entry.send_replace(header.last());
         self.applied.inner.index.send_replace(index);
         Ok(())
     }
@@ -248,7 +248,7 @@ pub fn snapshot(stored: StoredSnapshot) -> io::Result<SnapshotOf<TypeConfig, Sto
     let membership = codec::decode_membership(&header.membership).map_err(io::Error::other)?;
     let at = header.membership_at.map(|(term, index)| log_id(StoredLogId { term, index }));
     let meta = SnapshotMetaOf::<TypeConfig> {
-        last_log_id: Some(log_id(header.last())),
+        last_log_id: header.last().map(log_id),
         last_membership: StoredMembership::new(at, membership),
     };
     Ok(SnapshotOf::<TypeConfig, StoredSnapshot> { meta, snapshot: stored })
@@ -267,10 +267,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = StoredSnapshot;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, StoredSnapshot>, io::Error> {
-        let last = self.last.as_ref().map(stored_log_id).ok_or_else(|| io::Error::other("nothing is applied yet"))?;
         let header = SnapshotHeader {
-            term: last.term,
-            index: last.index,
+            last: self.last.as_ref().map(codec::wire_log_id),
             command: self.state.applied().0,
             membership_at: self.membership.log_id().as_ref().map(codec::wire_log_id),
             membership: codec::membership(self.membership.membership()).map_err(io::Error::other)?.to_vec(),

@@ -27,3 +27,6 @@ pub use clock::{BootTime, wall_ms};
 pub use leadership::Leadership;
 pub use member::MemberError;
 pub use node::{RaftNode, RaftOptions, RaftStatus, RaftTuning, StartError};
+
+#[cfg(test)]
+mod tests;

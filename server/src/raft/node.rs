@@ -415,6 +415,21 @@ impl Core {
         let log = Log::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
         let journal = Journal::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
         let snapshots = SnapshotDirectory::open(&directory.join("snapshots"))?;
+        // openraft would make up an empty snapshot in its place.
+        let covered = snapshots.newest()?.and_then(|newest| newest.header.last()).map(|last| last.index);
+        if let Some(purged) = log.purged()
+            && covered.is_none_or(|covered| covered < purged.index)
+        {
+            let found = covered.map_or("no snapshot".to_owned(), |covered| format!("the newest snapshot reaches to {covered}"));
+            let text = format!(
+                "the log begins after entry {}, but {found}: a server that has lost what it acknowledged must not vote; remove this \
+                 member (`paceline members remove {}`), delete {}, and let it join anew",
+                purged.index,
+                options.name,
+                directory.display()
+            );
+            return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
+        }
         if let Some(Identity { phase: Phase::Member, member: 1, .. }) = &identity
             && log.last().is_none()
         {

@@ -60,10 +60,8 @@ pub enum SnapshotFileError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotHeader {
-    /// Term of the last log entry in it.
-    pub term: u64,
-    /// Index of the last log entry in it.
-    pub index: u64,
+    /// Term and index of the last log entry in it; none for the state before the first.
+    pub last: Option<(u64, u64)>,
     /// The last command in it.
     pub command: u64,
     /// Term and index of the log entry that set the membership.
@@ -73,10 +71,10 @@ pub struct SnapshotHeader {
 }
 
 impl SnapshotHeader {
-    /// The last log entry in it.
+    /// The last log entry in it, by its name.
     #[must_use]
-    pub fn last(&self) -> LogId {
-        LogId { term: self.term, index: self.index }
+    pub fn last(&self) -> Option<LogId> {
+        self.last.map(|(term, index)| LogId { term, index })
     }
 }
 
@@ -234,7 +232,8 @@ impl SnapshotDirectory {
         let io = |source| SnapshotFileError::Io { path: part.to_owned(), source };
         let header = StoredSnapshot::open(part)?.header;
         File::open(part).and_then(|file| file.sync_all()).map_err(io)?;
-        let path = self.path.join(format!("{:020}-{:020}.{SUFFIX}", header.index, header.term));
+        let (term, index) = header.last.unwrap_or_default();
+        let path = self.path.join(format!("{index:020}-{term:020}.{SUFFIX}"));
         fs::rename(part, &path).map_err(io)?;
         sync_directory(&self.path).map_err(io)?;
         let stored = StoredSnapshot::open(&path)?;
@@ -317,7 +316,7 @@ mod tests {
     use super::*;
 
     fn header(index: u64) -> SnapshotHeader {
-        SnapshotHeader { term: 2, index, command: 7, membership_at: Some((1, 0)), membership: vec![1, 2] }
+        SnapshotHeader { last: Some((2, index)), command: 7, membership_at: Some((1, 0)), membership: vec![1, 2] }
     }
 
     #[test]
