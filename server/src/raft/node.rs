@@ -38,6 +38,8 @@ const SNAPSHOT_ENTRIES: u64 = 20_000;
 const KEPT_ENTRIES: u64 = 5_000;
 /// A follower further behind than this gets a snapshot in place of the log.
 const LAG_ENTRIES: u64 = 40_000;
+/// A purge is worth its range deletion from so many entries on.
+const PURGE_ENTRIES_MIN: u64 = 256;
 /// Log entries in one message to a follower; its bytes are bounded too.
 const PAYLOAD_ENTRIES: u64 = 256;
 /// A read waits so long for this server to apply what it must see.
@@ -518,7 +520,7 @@ impl Core {
             replication_lag_threshold: LAG_ENTRIES,
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.tuning.snapshot_entries),
             max_in_snapshot_log_to_keep: self.tuning.kept_entries,
-            purge_batch_size: 256,
+            purge_batch_size: (self.tuning.snapshot_entries / 4).clamp(1, PURGE_ENTRIES_MIN),
             api_channel_size: Some(8192),
             notification_channel_size: Some(8192),
             ..openraft::Config::default()

@@ -213,6 +213,26 @@ impl Journal {
         Ok(page.finish(after, &self.lock().gaps))
     }
 
+    /// One event by its place; none where this server does not have it.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub fn event(&self, index: u64, sequence: u32) -> io::Result<Option<EventRecord>> {
+        let recent = self.recent();
+        let at = recent.partition_point(|record| (record.index, record.sequence) < (index, sequence));
+        if let Some(record) = recent.get(at).filter(|record| (record.index, record.sequence) == (index, sequence)) {
+            return Ok(Some(EventRecord::clone(record)));
+        }
+        let mut found = None;
+        self.scan(Direction::From(index), &mut |record| {
+            if (record.index, record.sequence) == (index, sequence) {
+                found = Some(record.clone());
+            }
+            found.is_none() && (record.index, record.sequence) < (index, sequence)
+        })?;
+        Ok(found)
+    }
+
     fn newest(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
         let mut found: Vec<EventRecord> = Vec::new();
         let recent = self.recent();
