@@ -68,8 +68,5 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             spec: instance.spec.clone(),
         })
     });
-    Some(DesiredSet {
-        generation: node.generation,
-        instances: instances.collect(),
-    })
+    Some(DesiredSet { generation: node.generation, instances: instances.collect() })
 }

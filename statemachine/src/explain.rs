@@ -1,10 +1,15 @@
 //! Why a package is where it is, or why it is nowhere, from the plan's own reasons.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::event::EventId;
-use crate::id::{NodeName, PackageName};
+use crate::command::Mode;
+use crate::event::{EventId, mode_word};
+use crate::id::{NodeIx, NodeName, PackageName};
+use crate::package::{Package, Phase};
+use crate::plan::eligible::Terms;
+use crate::reason::Reason;
 use crate::state::State;
 
 /// Why a package is where it is, or why it is nowhere.
@@ -58,7 +63,121 @@ impl Verdict {
 
 /// Explains a package; none where there is no such package.
 #[must_use]
-pub fn explain(state: &State, package: &PackageName) -> Option<Explanation> {
-    let _ = state.package(package)?;
-    None
+pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
+    let number = *state.packages_by_name.get(name)?;
+    let package = state.package_at(number)?;
+    let terms = Terms::of(state, number, package);
+    let here = package.instance.as_ref().map(|instance| instance.node);
+    let nodes = state.nodes.iter().map(|(row, node)| {
+        let row = NodeIx(row);
+        let (verdict, reason) = if here == Some(row) {
+            (Verdict::Chosen, placed_words(package))
+        } else {
+            match terms.obstacle(state, row) {
+                Some(obstacle) => (Verdict::Rejected, obstacle.to_string()),
+                None => (Verdict::Possible, possible_words(state, package, row)),
+            }
+        };
+        NodeVerdict { node: node.name.clone(), verdict, reason }
+    });
+    Some(Explanation {
+        package: name.clone(),
+        summary: summary(state, package),
+        trail: package.trail,
+        nodes: nodes.collect(),
+        next: next(state, package),
+    })
+}
+
+/// One sentence: where it is, or why it is nowhere.
+fn summary(state: &State, package: &Package) -> String {
+    let name = package.name();
+    let Some(instance) = &package.instance else {
+        return match &package.idle {
+            Some(why) => format!("{name} is {}: {why}", package.state().as_str()),
+            None => format!("{name} is {}", package.state().as_str()),
+        };
+    };
+    let node = state.node_at(instance.node).map_or("an unknown node", |node| node.name.as_str());
+    let mode = mode_word(instance.mode);
+    let epoch = instance.epoch;
+    match &instance.phase {
+        Phase::Running => format!("{name} runs on {node} as {mode} under epoch {epoch}"),
+        Phase::Starting if instance.delay.0 > 0 => {
+            format!("{name} starts on {node} as {mode} after a pause of {} ms, because it failed there", instance.delay.0)
+        }
+        Phase::Starting => format!("{name} starts on {node} as {mode}: its daemon has not answered yet"),
+        Phase::Changing { from } => {
+            format!("{name} on {node} was told to be {mode} and has not answered yet; it was {}", mode_word(*from))
+        }
+        Phase::Failing { .. } => format!("{name} failed on {node}: its end is not proven yet"),
+        Phase::Stopping { why } => format!("{name} is being stopped on {node}: {why}"),
+        Phase::Stranded => format!("{name} was {mode} on {node}, which is lost, and may still run there"),
+    }
+}
+
+fn placed_words(package: &Package) -> String {
+    let Some(instance) = &package.instance else { return String::new() };
+    match &instance.phase {
+        Phase::Starting | Phase::Running | Phase::Changing { .. } => {
+            "it is there; a package that runs is not moved without a cause".to_string()
+        }
+        Phase::Failing { .. } => "it failed there and is being killed".to_string(),
+        Phase::Stopping { why } => format!("it is being stopped there: {why}"),
+        Phase::Stranded => "it may still run there although the node is lost".to_string(),
+    }
+}
+
+fn possible_words(state: &State, package: &Package, node: NodeIx) -> String {
+    let score = state.rooms.get(node).score;
+    let free = score.saturating_mul(100).div_euclid(255);
+    let listed = state.node_at(node).and_then(|node| package.spec.nodes.iter().position(|name| *name == node.name));
+    match listed {
+        Some(place) => format!("it is number {} in the package's list; {free} % is free", place.saturating_add(1)),
+        None => format!("it has room: {free} % of its scarcest dimension is free"),
+    }
+}
+
+/// What would change it.
+fn next(state: &State, package: &Package) -> Vec<String> {
+    let name = package.name();
+    let mut next = Vec::new();
+    match &package.instance {
+        Some(instance) => {
+            let node = state.node_at(instance.node).map_or("NODE", |node| node.name.as_str());
+            match (&instance.phase, instance.mode) {
+                (Phase::Stranded, _) => next.push(format!("`confirm-down {node}` once the node is surely off, or let it return")),
+                (Phase::Running, Mode::Standby) => next.push(format!("`promote {name}` makes it the active one")),
+                (Phase::Running, Mode::Active | Mode::Test) => {
+                    next.push(format!("`move {name} --to NODE` places it on another node"));
+                }
+                (
+                    Phase::Starting | Phase::Changing { .. } | Phase::Failing { .. } | Phase::Stopping { .. },
+                    Mode::Standby | Mode::Active | Mode::Test,
+                ) => next.push(format!("the daemon of {node} answers or reports its end")),
+            }
+        }
+        None => next.extend(package.idle.as_ref().map(|idle| next_of_idle(name, idle))),
+    }
+    next
+}
+
+fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
+    match idle {
+        Reason::Stopped => format!("`start {name}`"),
+        Reason::Reserve { .. } => "one of its group stops, or more standbys are defined".to_string(),
+        Reason::WaitsForNodes { .. } => "more nodes come up, or start_wait passes".to_string(),
+        Reason::NoNode { .. } => "a node comes up, is resumed or has more room".to_string(),
+        Reason::Failed { .. } => format!("`clear {name}` once the cause is mended, or restart the node"),
+        Reason::Exhausted { .. } => format!("`clear {name}` or `promote` a member of its group"),
+        Reason::Removed
+        | Reason::Drained
+        | Reason::Moved { .. }
+        | Reason::Promoted { .. }
+        | Reason::Redefined
+        | Reason::NotAllowed
+        | Reason::NoRoom
+        | Reason::Surplus { .. }
+        | Reason::ModeChange { .. } => "its daemon reports its end".to_string(),
+    }
 }

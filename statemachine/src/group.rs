@@ -17,6 +17,8 @@ pub struct Group {
     pub spec: Arc<GroupSpec>,
     /// The last entry that changed its definition.
     pub changed: Index,
+    /// It was removed, and is gone once its last package is.
+    pub removing: bool,
     /// Its packages in order of rank, removed ones that still run too.
     pub members: Vec<PackageIx>,
     /// Whom an operator chose to be active next.
@@ -111,9 +113,7 @@ impl Ownership {
     /// Who has a unit of these packages.
     pub(crate) fn of<'a>(packages: impl Iterator<Item = (PackageIx, &'a Package)>) -> Self {
         for (number, package) in packages {
-            let Some(instance) = package.instance.as_ref().filter(|instance| instance.holds_unit()) else {
-                continue;
-            };
+            let Some(instance) = package.instance.as_ref().filter(|instance| instance.holds_unit()) else { continue };
             let epoch = instance.epoch;
             return match instance.phase {
                 Phase::Starting | Phase::Running | Phase::Changing { .. } => Self::Held { package: number, epoch },
@@ -135,19 +135,10 @@ impl Group {
 
 impl Feed for Group {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self {
-            spec,
-            changed,
-            members,
-            successor,
-            vacancy,
-            failovers,
-            exhausted,
-            health,
-            trail,
-        } = self;
+        let Self { spec, changed, removing, members, successor, vacancy, failovers, exhausted, health, trail } = self;
         spec.feed(hasher);
         changed.feed(hasher);
+        removing.feed(hasher);
         members.feed(hasher);
         successor.feed(hasher);
         vacancy.feed(hasher);
@@ -165,12 +156,7 @@ impl Feed for Group {
 
 impl Feed for Vacancy {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self {
-            package,
-            node,
-            failure,
-            cause,
-        } = self;
+        let Self { package, node, failure, cause } = self;
         package.feed(hasher);
         node.feed(hasher);
         failure.feed(hasher);

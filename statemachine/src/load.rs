@@ -72,9 +72,7 @@ impl Dimensions {
     pub fn load(&self, load: &Load) -> Loads {
         let mut loads = Loads::default();
         for (to, name) in loads.0.iter_mut().zip(self.names()) {
-            *to = name
-                .and_then(|name| load.0.get(name))
-                .map_or(0, |amount| (*amount).min(LOAD_MAX));
+            *to = name.and_then(|name| load.0.get(name)).map_or(0, |amount| (*amount).min(LOAD_MAX));
         }
         loads
     }
@@ -85,14 +83,8 @@ impl Dimensions {
     pub fn capacity(&self, capacity: &Capacity) -> [Option<u64>; DIMENSIONS_MAX] {
         let mut amounts = [None; DIMENSIONS_MAX];
         for (place, (to, name)) in amounts.iter_mut().zip(self.names()).enumerate() {
-            let declared = name
-                .and_then(|name| capacity.0.get(name))
-                .map(|amount| (*amount).min(LOAD_MAX));
-            *to = if place < BUILT_IN.len() {
-                declared
-            } else {
-                Some(declared.unwrap_or(0))
-            };
+            let declared = name.and_then(|name| capacity.0.get(name)).map(|amount| (*amount).min(LOAD_MAX));
+            *to = if place < BUILT_IN.len() { declared } else { Some(declared.unwrap_or(0)) };
         }
         amounts
     }
@@ -134,9 +126,7 @@ impl Dimensions {
 
     /// The further dimensions with their users, by place: for the snapshot.
     pub(crate) fn further(&self) -> impl Iterator<Item = Option<(&str, u64)>> {
-        self.further
-            .iter()
-            .map(|slot| slot.as_ref().map(|(name, users)| (&**name, *users)))
+        self.further.iter().map(|slot| slot.as_ref().map(|(name, users)| (&**name, *users)))
     }
 
     /// Takes what [`Dimensions::further`] gave.
@@ -165,10 +155,6 @@ impl Feed for Dimensions {
 }
 
 fn further(load: &Load) -> impl Iterator<Item = &str> {
-    let named = load
-        .0
-        .iter()
-        .filter(|(_, amount)| **amount > 0)
-        .map(|(name, _)| name.as_str());
+    let named = load.0.iter().filter(|(_, amount)| **amount > 0).map(|(name, _)| name.as_str());
     named.filter(|name| !BUILT_IN.contains(name))
 }

@@ -1,11 +1,20 @@
 //! What would happen: commands applied to a clone of the state, with daemons that do at once what they are told.
 
-use alloc::string::String;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::command::{Command, Mode};
-use crate::id::{Index, NodeName, PackageName};
+use crate::apply::apply;
+use crate::command::{Command, EndCause, InstanceReport, InstanceState, Mode, Observation};
+use crate::effect::Effect;
+use crate::entry::Entry;
+use crate::event::{Event, EventKind};
+use crate::id::{Index, NodeId, NodeName, PackageName, Term};
+use crate::nearest::nearest;
 use crate::outcome::Rejection;
+use crate::package::{Instance, Package, PackageState, Phase};
+use crate::reason::Reason;
 use crate::state::State;
 
 /// What would happen.
@@ -86,8 +95,12 @@ pub struct Unplaced {
 /// # Errors
 /// The rejection of the first command that would be rejected.
 pub fn preview(state: &State, commands: &[Command]) -> Result<Preview, Rejection> {
-    let _ = (state, commands);
-    Err(Rejection::NoCluster)
+    let mut run = Run::new(state);
+    for command in commands {
+        run.apply(command.clone())?;
+    }
+    run.obey();
+    Ok(run.compare(state))
 }
 
 /// What the loss of a node would do.
@@ -95,6 +108,187 @@ pub fn preview(state: &State, commands: &[Command]) -> Result<Preview, Rejection
 /// # Errors
 /// [`Rejection::NotFound`], or [`Rejection::Conflict`] where the node is not up.
 pub fn preview_loss(state: &State, node: &NodeName) -> Result<Preview, Rejection> {
-    let _ = (state, node);
-    Err(Rejection::NoCluster)
+    let found = state.node_by_name(node).ok_or_else(|| Rejection::NotFound {
+        kind: "node",
+        name: node.to_string(),
+        nearest: nearest(node.as_str(), state.nodes().map(|node| node.name.as_str())),
+    })?;
+    let session = found.session().ok_or_else(|| Rejection::Conflict {
+        text: format!("node {node} is {}, so it can't fail any more", found.status.as_str()),
+    })?;
+    let lost = Command::NodeLost { sessions: Vec::from([(found.id, session)]), term: TERM };
+    preview(state, &[lost])
+}
+
+/// The term of all simulated entries; nothing but a lost node is compared with it.
+const TERM: Term = Term(u64::MAX);
+
+/// Rounds of obedience: each stop, start and promotion takes one; more would be a plan that never rests.
+const ROUNDS_MAX: u32 = 64;
+
+/// A clone of the state in which commands are applied.
+struct Run {
+    state: State,
+    events: Vec<Event>,
+    /// Nodes whose desired set changed since their daemons last obeyed.
+    restless: BTreeSet<NodeId>,
+}
+
+impl Run {
+    fn new(state: &State) -> Self {
+        // What is under way is brought to its end as well, so that the steps show where everything comes to rest.
+        Self { state: state.clone(), events: Vec::new(), restless: state.nodes().map(|node| node.id).collect() }
+    }
+
+    fn apply(&mut self, command: Command) -> Result<(), Rejection> {
+        let entry = Entry {
+            index: self.state.applied().next(),
+            term: TERM,
+            at: self.state.at(),
+            wall_ms: 0,
+            request: None,
+            command,
+        };
+        let applied = apply(&mut self.state, &entry);
+        for effect in &applied.effects {
+            if let Effect::NodeGeneration { node, .. } = effect {
+                self.restless.insert(*node);
+            }
+        }
+        self.events.extend(applied.events);
+        applied.outcome.map(|_| ())
+    }
+
+    /// Every daemon does at once what it is told, until nothing is left to do.
+    fn obey(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let restless = core::mem::take(&mut self.restless);
+            if restless.is_empty() {
+                return;
+            }
+            for node in restless {
+                // A report of a session that is present is never rejected.
+                let _ = self.report(node);
+            }
+        }
+    }
+
+    fn report(&mut self, id: NodeId) -> Result<(), Rejection> {
+        let Some(node) = self.state.node(id) else { return Ok(()) };
+        let Some(session) = node.session() else { return Ok(()) };
+        let packages = node.instances.iter().filter_map(|number| self.state.package_at(*number));
+        let observations: Vec<Observation> = packages.filter_map(obedient).collect();
+        if observations.is_empty() {
+            return Ok(());
+        }
+        let sequence = node.sequence.saturating_add(1);
+        self.apply(Command::Observe { node: id, session, sequence, observations })
+    }
+
+    fn compare(&self, before: &State) -> Preview {
+        let named: BTreeSet<&PackageName> = self.events.iter().filter_map(|event| event.kind.package()).collect();
+        let rank = |name| self.state.package(name).or_else(|| before.package(name)).map(Package::rank);
+        let ranked: BTreeSet<_> = named.into_iter().map(|name| (rank(name), name)).collect();
+        let mut steps = Vec::new();
+        let mut unplaced = Vec::new();
+        for (_, name) in ranked {
+            steps.extend(self.step(before, name));
+            let reason = self.state.package(name).and_then(|package| package.idle.as_ref());
+            let fails = |reason: &&Reason| matches!(reason.idle_state(), PackageState::Waiting | PackageState::Failed);
+            if let Some(reason) = reason.filter(fails) {
+                unplaced.push(Unplaced { package: name.clone(), reason: reason.to_string() });
+            }
+        }
+        let stops = |step: &Step| match step.action {
+            Action::Start | Action::Promote => false,
+            Action::Stop | Action::Demote | Action::Restart | Action::Move => true,
+        };
+        Preview {
+            index: before.applied(),
+            changes: self.events.iter().filter_map(change_words).collect(),
+            disruptive: steps.iter().any(stops),
+            steps,
+            unplaced,
+        }
+    }
+
+    /// What becomes of a package's instance, by comparing before and after.
+    fn step(&self, before: &State, name: &PackageName) -> Option<Step> {
+        let was = before.package(name).and_then(|package| package.instance.as_ref());
+        let is = self.state.package(name).and_then(|package| package.instance.as_ref());
+        let node_name = |instance: &Instance| self.state.node_at(instance.node).map(|node| node.name.clone());
+        let (action, instance) = match (was, is) {
+            (None, None) => return None,
+            (None, Some(is)) => (Action::Start, is),
+            (Some(was), None) => (Action::Stop, was),
+            (Some(was), Some(is)) => (action_between(was, is)?, is),
+        };
+        let from = was.filter(|_| action == Action::Move).and_then(node_name);
+        let mode = is.map(|instance| instance.mode);
+        let reason = self.reason(name).unwrap_or_default();
+        Some(Step { action, package: name.clone(), node: node_name(instance)?, from, mode, reason })
+    }
+
+    /// The first thing that happened to a package, and if that follows from something else, that.
+    fn reason(&self, name: &PackageName) -> Option<String> {
+        let about = |event: &&Event| event.kind.package() == Some(name) && !is_definition(&event.kind);
+        let first = self.events.iter().find(about)?;
+        let cause = first.cause.and_then(|cause| self.events.iter().find(|event| event.id == cause));
+        Some(match (&first.kind, cause) {
+            (EventKind::Stopping { why, .. }, _) => why.to_string(),
+            (_, Some(cause)) => cause.text(),
+            (_, None) => first.text(),
+        })
+    }
+}
+
+/// What a daemon that obeys would report of an instance.
+fn obedient(package: &Package) -> Option<Observation> {
+    let instance = package.instance.as_ref()?;
+    let state = match instance.phase {
+        Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
+        Phase::Stopping { .. } | Phase::Failing { .. } => InstanceState::Ended { cause: EndCause::Requested },
+        Phase::Running | Phase::Stranded => return None,
+    };
+    Some(Observation::Instance(InstanceReport {
+        package: package.name().clone(),
+        start: instance.start,
+        epoch: instance.epoch,
+        state,
+        detail: String::new(),
+    }))
+}
+
+fn action_between(was: &Instance, is: &Instance) -> Option<Action> {
+    if was.node != is.node {
+        return Some(Action::Move);
+    }
+    match (was.mode, is.mode) {
+        (Mode::Standby, Mode::Active) if was.start == is.start => Some(Action::Promote),
+        (Mode::Active, Mode::Standby) => Some(Action::Demote),
+        (Mode::Active | Mode::Standby | Mode::Test, _) => (was.start != is.start).then_some(Action::Restart),
+    }
+}
+
+fn is_definition(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::PackageDefined { .. } | EventKind::PackageChanged { .. } | EventKind::PackageRemoved { .. }
+    )
+}
+
+/// A change of what is defined, in words.
+#[allow(clippy::wildcard_enum_match_arm, reason = "all other events are about what runs, not about what is defined")]
+fn change_words(event: &Event) -> Option<String> {
+    Some(match &event.kind {
+        EventKind::ClusterChanged => "change the cluster's settings".to_string(),
+        EventKind::PackageDefined { package } => format!("define package {package}"),
+        EventKind::PackageChanged { package, restarts: true } => format!("change package {package}, with a restart"),
+        EventKind::PackageChanged { package, restarts: false } => format!("change package {package}"),
+        EventKind::PackageRemoved { package } => format!("remove package {package}"),
+        EventKind::GroupDefined { group } => format!("define group {group}"),
+        EventKind::GroupChanged { group } => format!("change group {group}"),
+        EventKind::GroupRemoved { group } => format!("remove group {group}"),
+        _ => return None,
+    })
 }

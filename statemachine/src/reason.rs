@@ -17,9 +17,7 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes { .. } | Self::UnitHeld { .. } | Self::NoNode { .. } | Self::Exhausted { .. } => {
-                PackageState::Waiting
-            }
+            Self::WaitsForNodes { .. } | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -40,8 +38,7 @@ impl Reason {
     pub(crate) fn waits_for_node(&self) -> bool {
         match self {
             Self::WaitsForNodes { .. } | Self::NoNode { .. } | Self::Failed { .. } => true,
-            Self::UnitHeld { .. }
-            | Self::Exhausted { .. }
+            Self::Exhausted { .. }
             | Self::Stopped
             | Self::Removed
             | Self::Reserve { .. }
@@ -70,20 +67,11 @@ impl fmt::Display for Reason {
             Self::Removed => f.write_str("it was removed"),
             Self::Reserve { wanted } => write!(f, "it is in reserve: {wanted} of its group run, as many as are wanted"),
             Self::WaitsForNodes { up, wanted } => {
-                write!(
-                    f,
-                    "placing has not begun: {up} of {wanted} nodes are up (min_nodes; start_wait ends the wait)"
-                )
-            }
-            Self::UnitHeld { package, node } => {
-                write!(f, "{package} was active on {node} and its end is not proven yet")
+                write!(f, "placing has not begun: {up} of {wanted} nodes are up (min_nodes; start_wait ends the wait)")
             }
             Self::NoNode { nodes } => write!(f, "no node can take it: {nodes}"),
             Self::Failed { nodes } => {
-                write!(
-                    f,
-                    "it failed too often: {nodes}; `clear` or `start` it once the cause is mended"
-                )
+                write!(f, "it failed too often: {nodes}; `clear` or `start` it once the cause is mended")
             }
             Self::Exhausted { failovers } => write!(
                 f,
@@ -109,14 +97,7 @@ impl Feed for Reason {
 
 impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            down,
-            drained,
-            not_listed,
-            full,
-            peers,
-            banned,
-        } = *self;
+        let Self { down, drained, not_listed, full, peers, banned } = *self;
         let parts = [
             (down, "not up"),
             (drained, "drained"),
@@ -170,15 +151,8 @@ impl fmt::Display for Obstacle {
             Self::Down => f.write_str("the node is not up"),
             Self::Drained => f.write_str("the node is drained; `resume` it to use it again"),
             Self::NotListed => f.write_str("the package's list of nodes does not name it"),
-            Self::NoRoom {
-                dimension,
-                needed,
-                free,
-            } => {
-                write!(
-                    f,
-                    "it needs {needed} {dimension} and the node has {free} left (the sum must stay below its capacity)"
-                )
+            Self::NoRoom { dimension, needed, free } => {
+                write!(f, "it needs {needed} {dimension} and the node has {free} left (the sum must stay below its capacity)")
             }
             Self::Peer { package } => write!(f, "{package} of the same group is there"),
             Self::Banned { failures } => {

@@ -20,6 +20,9 @@ pub const KEYS_MAX: usize = 262_144;
 /// Keys of one client: one that sends without pause forgets its own oldest, not those of the others.
 pub const CLIENT_KEYS_MAX: usize = 131_072;
 
+/// Keys forgotten in one entry: more than one, so that the oldest are gone sooner than new ones come.
+const FORGOTTEN_AT_ONCE: u32 = 4;
+
 /// The longest client name and the longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 256;
 
@@ -46,16 +49,11 @@ pub(crate) struct Requests {
 
 impl Requests {
     pub(crate) fn new() -> Self {
-        Self {
-            seen: Shards::new(),
-            order: Queue::new(),
-            clients: Shards::new(),
-            sum: 0,
-        }
+        Self { seen: Shards::new(), order: Queue::new(), clients: Shards::new(), sum: 0 }
     }
 
     pub(crate) fn get(&self, request: &RequestId) -> Option<&Seen> {
-        self.seen.get(&Arc::new(request.clone()))
+        self.seen.get(request)
     }
 
     /// Remembers an accepted request; forgets what is too old or too much.
@@ -91,35 +89,50 @@ impl Requests {
         })
     }
 
-    /// How many are remembered.
-    pub(crate) fn len(&self) -> usize {
-        self.seen.len()
+    /// Forgets what is older than [`KEPT_FOR`] or beyond [`KEYS_MAX`]: a few at a time, so that no entry pays for many.
+    /// What is forgotten follows from what is remembered alone: keys that were pushed out before count for nothing.
+    fn expire(&mut self, now: Timestamp) {
+        let mut forgotten = 0;
+        while let Some((index, at, request)) = self.order.front() {
+            let (index, at, request) = (*index, *at, request.clone());
+            if self.is_current(index, &request) {
+                if forgotten == FORGOTTEN_AT_ONCE || (self.seen.len() <= KEYS_MAX && now.since(at) < KEPT_FOR) {
+                    break;
+                }
+                forgotten = forgotten.saturating_add(1);
+                self.pop_of_client(&request);
+                self.forget(&request);
+            }
+            self.order.pop();
+        }
+        if self.order.len() > KEYS_MAX.saturating_mul(2) {
+            self.compact();
+        }
     }
 
-    /// Forgets what is older than [`KEPT_FOR`] or beyond [`KEYS_MAX`]: a few at a time, so that no entry pays for many.
-    fn expire(&mut self, now: Timestamp) {
-        for _ in 0..4 {
-            let Some((index, at, request)) = self.order.front() else {
-                return;
-            };
-            if self.order.len() <= KEYS_MAX && now.since(*at) < KEPT_FOR {
-                return;
-            }
-            let (index, request) = (*index, request.clone());
-            self.order.pop();
-            let client: Arc<str> = Arc::from(request.client.as_str());
-            let Some(queue) = self.clients.get_mut(&client) else {
-                continue;
-            };
-            if queue.front().is_some_and(|(first, _)| *first == index) {
-                queue.pop();
-                let empty = queue.len() == 0;
-                self.forget(&request);
-                if empty {
-                    self.clients.remove(&client);
-                }
+    fn is_current(&self, index: Index, request: &Arc<RequestId>) -> bool {
+        self.seen.get(request).is_some_and(|seen| seen.index == index)
+    }
+
+    /// Takes a client's oldest key out of its queue; a client without keys is gone.
+    fn pop_of_client(&mut self, request: &RequestId) {
+        let client: Arc<str> = Arc::from(request.client.as_str());
+        let Some(queue) = self.clients.get_mut(&client) else { return };
+        queue.pop();
+        if queue.len() == 0 {
+            self.clients.remove(&client);
+        }
+    }
+
+    /// Drops the keys that were pushed out from the order.
+    fn compact(&mut self) {
+        let mut order = Queue::new();
+        for (index, at, request) in self.order.iter() {
+            if self.is_current(*index, request) {
+                order.push((*index, *at, request.clone()));
             }
         }
+        self.order = order;
     }
 
     fn forget(&mut self, request: &Arc<RequestId>) {
@@ -146,12 +159,7 @@ impl Feed for RequestId {
 fn digest(request: &RequestId, seen: &Seen) -> u64 {
     let mut hasher = Hasher::new();
     request.feed(&mut hasher);
-    let Seen {
-        index,
-        at,
-        fingerprint,
-        accepted,
-    } = seen;
+    let Seen { index, at, fingerprint, accepted } = seen;
     index.feed(&mut hasher);
     at.feed(&mut hasher);
     hasher.word(*fingerprint);

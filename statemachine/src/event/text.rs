@@ -54,24 +54,12 @@ impl EventKind {
             Self::MoveWished { .. } => "move-wished",
             Self::PromoteWished { .. } => "promote-wished",
             Self::Cleared { .. } => "cleared",
-            Self::Placed {
-                after: Placement::First,
-                ..
-            } => "placed",
-            Self::Placed {
-                after: Placement::Restart,
-                ..
-            } => "restarted",
-            Self::Placed {
-                after: Placement::Move { .. },
-                ..
-            } => "moved",
+            Self::Placed { after: Placement::First, .. } => "placed",
+            Self::Placed { after: Placement::Restart, .. } => "restarted",
+            Self::Placed { after: Placement::Move { .. }, .. } => "moved",
             Self::Promoted { .. } => "promoted",
             Self::Started { mode: Mode::Active, .. } => "became-active",
-            Self::Started {
-                mode: Mode::Standby | Mode::Test,
-                ..
-            } => "started",
+            Self::Started { mode: Mode::Standby | Mode::Test, .. } => "started",
             Self::Stopping { .. } => "stopping",
             Self::Failed { .. } => "package-failed",
             Self::Ended { .. } => "package-ended",
@@ -133,10 +121,7 @@ impl EventKind {
 
     /// The group that it is about.
     #[must_use]
-    #[allow(
-        clippy::wildcard_enum_match_arm,
-        reason = "an event about something else has no group"
-    )]
+    #[allow(clippy::wildcard_enum_match_arm, reason = "an event about something else has no group")]
     pub fn group(&self) -> Option<&GroupName> {
         match self {
             Self::GroupDefined { group }
@@ -189,10 +174,7 @@ impl EventKind {
             | Self::Banned { .. }
             | Self::Waiting { .. }
             | Self::GroupDegraded { .. }
-            | Self::Ended {
-                proof: Proof::LeaseEnded | Proof::Confirmed | Proof::NodeRestarted,
-                ..
-            } => Severity::Warning,
+            | Self::Ended { proof: Proof::LeaseEnded | Proof::Confirmed | Proof::NodeRestarted, .. } => Severity::Warning,
             _ => Severity::Info,
         }
     }
@@ -213,31 +195,15 @@ fn cause_words(cause: &EndCause) -> String {
 
 /// A sentence that a tired person understands.
 pub(super) fn sentence(kind: &EventKind) -> String {
-    package_sentence(kind)
-        .or_else(|| definition_sentence(kind))
-        .unwrap_or_else(|| cluster_sentence(kind))
+    package_sentence(kind).or_else(|| definition_sentence(kind)).unwrap_or_else(|| cluster_sentence(kind))
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the other sentences are in the functions below"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the other sentences are in the functions below")]
 fn package_sentence(kind: &EventKind) -> Option<String> {
     Some(match kind {
-        EventKind::Placed {
-            package,
-            node,
-            mode,
-            epoch,
-            delay,
-            after,
-        } => {
+        EventKind::Placed { package, node, mode, epoch, delay, after } => {
             let mode = mode_word(*mode);
-            let wait = if delay.0 == 0 {
-                String::new()
-            } else {
-                format!(" after a pause of {} ms", delay.0)
-            };
+            let wait = if delay.0 == 0 { String::new() } else { format!(" after a pause of {} ms", delay.0) };
             match after {
                 Placement::First => format!("{package} starts on {node} as {mode} under epoch {epoch}{wait}"),
                 Placement::Restart => format!("{package} starts again on {node} as {mode} under epoch {epoch}{wait}"),
@@ -246,73 +212,32 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
                 }
             }
         }
-        EventKind::Promoted {
-            package,
-            node,
-            epoch,
-            from,
-        } => match from {
+        EventKind::Promoted { package, node, epoch, from } => match from {
             Some(from) => format!("{package} on {node} takes over from {from} under epoch {epoch}"),
             None => format!("{package} on {node} is to be active under epoch {epoch}"),
         },
-        EventKind::Started {
-            package,
-            node,
-            mode: Mode::Active,
-            epoch,
-        } => {
+        EventKind::Started { package, node, mode: Mode::Active, epoch } => {
             format!("{package} is active on {node} under epoch {epoch}")
         }
-        EventKind::Started {
-            package, node, mode, ..
-        } => format!("{package} runs on {node} as {}", mode_word(*mode)),
+        EventKind::Started { package, node, mode, .. } => format!("{package} runs on {node} as {}", mode_word(*mode)),
         EventKind::Stopping { package, node, why } => format!("{package} is stopped on {node}: {why}"),
-        EventKind::Failed {
-            package,
-            node,
-            mode,
-            cause,
-            detail,
-            failures,
-        } => {
-            let said = if detail.is_empty() {
-                String::new()
-            } else {
-                format!(" ({detail})")
-            };
-            let times = if *failures < 2 {
-                String::new()
-            } else {
-                format!(", failure {failures} there")
-            };
-            format!(
-                "{package}, {} on {node}, {}{said}{times}",
-                mode_word(*mode),
-                cause_words(cause)
-            )
+        EventKind::Failed { package, node, mode, cause, detail, failures } => {
+            let said = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+            let times = if *failures < 2 { String::new() } else { format!(", failure {failures} there") };
+            format!("{package}, {} on {node}, {}{said}{times}", mode_word(*mode), cause_words(cause))
         }
-        EventKind::Ended {
-            package, node, proof, ..
-        } => match proof {
+        EventKind::Ended { package, node, proof, .. } => match proof {
             Proof::Reported => format!("{package} has ended on {node}"),
             Proof::LeaseEnded => format!("{package} has ended on {node}: the node's lease ran out"),
             Proof::NodeRestarted => format!("{package} has ended on {node}: the node started anew"),
             Proof::NodeLeft => format!("{package} has ended on {node}: its daemon ended in order"),
-            Proof::Confirmed => {
-                format!("{package} counts as ended on {node}: an operator confirmed that the node is off")
-            }
+            Proof::Confirmed => format!("{package} counts as ended on {node}: an operator confirmed that the node is off"),
         },
         EventKind::Stranded { package, node } => format!(
             "{package} was active on {node}, which is lost, and may still run there: nobody takes over before `confirm-down {node}` or the node's return"
         ),
-        EventKind::Banned {
-            package,
-            node,
-            failures,
-        } => {
-            format!(
-                "{package} failed {failures} times on {node} and is not started there again before `clear` or the node's restart"
-            )
+        EventKind::Banned { package, node, failures } => {
+            format!("{package} failed {failures} times on {node} and is not started there again before `clear` or the node's restart")
         }
         EventKind::GaveUp { package, why } => format!("{package} is given up: {why}"),
         EventKind::Waiting { package, why } => format!("{package} waits: {why}"),
@@ -320,57 +245,32 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
     })
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the other sentences are in the functions beside this one"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the other sentences are in the functions beside this one")]
 fn definition_sentence(kind: &EventKind) -> Option<String> {
     Some(match kind {
         EventKind::PackageDefined { package } => format!("package {package} is defined"),
         EventKind::PackageChanged { package, restarts } => {
-            let effect = if *restarts {
-                "; what runs of it is restarted"
-            } else {
-                ""
-            };
+            let effect = if *restarts { "; what runs of it is restarted" } else { "" };
             format!("the definition of package {package} has changed{effect}")
         }
         EventKind::PackageRemoved { package } => format!("package {package} is removed"),
         EventKind::GroupDefined { group } => format!("group {group} is defined"),
         EventKind::GroupChanged { group } => format!("the definition of group {group} has changed"),
         EventKind::GroupRemoved { group } => format!("group {group} is removed"),
-        EventKind::Wished {
-            package,
-            wish: Wish::Start,
-        } => format!("{package} is to run"),
-        EventKind::Wished {
-            package,
-            wish: Wish::Stop,
-        } => format!("{package} is to stop"),
-        EventKind::Wished {
-            package,
-            wish: Wish::Test,
-        } => format!("{package} is to run in test"),
+        EventKind::Wished { package, wish: Wish::Start } => format!("{package} is to run"),
+        EventKind::Wished { package, wish: Wish::Stop } => format!("{package} is to stop"),
+        EventKind::Wished { package, wish: Wish::Test } => format!("{package} is to run in test"),
         EventKind::MoveWished { package, to } => format!("{package} is to run on {to}"),
         EventKind::PromoteWished { package } => format!("{package} is to be the active one of its group"),
         EventKind::Cleared { package } => format!("the failures of {package} are forgotten"),
         EventKind::GroupRedundant { group, active } => {
             format!("group {group} is redundant: {active} is active and as many as wanted stand by")
         }
-        EventKind::GroupDegraded {
-            group,
-            active,
-            ready,
-            wanted,
-        } => {
+        EventKind::GroupDegraded { group, active, ready, wanted } => {
             format!("group {group} is degraded: {active} is active, {ready} of {wanted} standbys are ready")
         }
         EventKind::GroupLost { group } => format!("group {group} has no active member"),
-        EventKind::FailoversExhausted {
-            group,
-            failovers,
-            within,
-        } => format!(
+        EventKind::FailoversExhausted { group, failovers, within } => format!(
             "group {group} failed over {failovers} times within {} s and does not any more: `clear` or `promote` a member once the cause is mended",
             within.0.div_euclid(1_000)
         ),
@@ -379,10 +279,7 @@ fn definition_sentence(kind: &EventKind) -> Option<String> {
     })
 }
 
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the other sentences are in the functions above"
-)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "the other sentences are in the functions above")]
 fn cluster_sentence(kind: &EventKind) -> String {
     match kind {
         EventKind::ClusterCreated { id, member } => format!("cluster {id} is created; {member} is its first server"),
@@ -390,16 +287,8 @@ fn cluster_sentence(kind: &EventKind) -> String {
         EventKind::PlacingBegan { up, wanted } => format!("placing begins with {up} nodes up, {wanted} wanted"),
         EventKind::MemberAdded { member, name } => format!("server {name} joined as member {member}"),
         EventKind::MemberRemoved { member, name } => format!("server {name}, member {member}, left"),
-        EventKind::NodeRegistered {
-            node,
-            session,
-            first: true,
-        } => format!("node {node} is new; session {session}"),
-        EventKind::NodeRegistered {
-            node,
-            session,
-            first: false,
-        } => format!("node {node} is up; session {session}"),
+        EventKind::NodeRegistered { node, session, first: true } => format!("node {node} is new; session {session}"),
+        EventKind::NodeRegistered { node, session, first: false } => format!("node {node} is up; session {session}"),
         EventKind::NodeLost { node, session } => {
             format!("node {node} is lost: the lease of session {session} has surely ended")
         }
@@ -410,10 +299,7 @@ fn cluster_sentence(kind: &EventKind) -> String {
         }
         EventKind::NodeResumed { node } => format!("node {node} is used again"),
         EventKind::LeaseExtended { node, lease } => {
-            format!(
-                "node {node} restarts its daemon: its lease is extended to {} ms",
-                lease.0
-            )
+            format!("node {node} restarts its daemon: its lease is extended to {} ms", lease.0)
         }
         other => other.name().to_string(),
     }

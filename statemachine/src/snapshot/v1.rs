@@ -1,9 +1,356 @@
 //! Version 1 of what a snapshot holds. Once released these shapes do not change: a new shape is a new file.
+//!
+//! Rows carry their place in the tables, because places are part of what the next choice depends on. What is an index
+//! (names, rooms, who waits) is not stored: it is built again from the rows.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{NodeName, PackageName};
-use crate::log::v1::Mode;
+use crate::id::{Epoch, Generation, Index, MemberId, NodeId, NodeName, PackageName, SessionId};
+use crate::log::v1::{Capacity, ClusterSpec, EndCause, GroupSpec, Mode, PackageSpec, RequestId, Wish};
+use crate::time::{Millis, Timestamp};
+
+/// The whole state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The last entry that it holds.
+    pub applied: Index,
+    /// Cluster time of that entry.
+    pub at: Timestamp,
+    /// None before the cluster was created.
+    pub cluster: Option<ClusterRow>,
+    /// Servers, by id.
+    pub members: Vec<MemberRow>,
+    /// Nodes, by place.
+    pub nodes: Vec<NodeRow>,
+    /// Groups, by place.
+    pub groups: Vec<GroupRow>,
+    /// Packages, by place.
+    pub packages: Vec<PackageRow>,
+    /// The last epoch that was drawn.
+    pub epoch: Epoch,
+    /// The last place in the order of definition that was given.
+    pub order: u64,
+    /// Load dimensions beside `cpu` and `memory`, by place, with how many packages load them.
+    pub dimensions: Vec<Option<(String, u64)>>,
+    /// Requests with a key, oldest first.
+    pub requests: Vec<RequestRow>,
+}
+
+/// The cluster as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterRow {
+    /// Its id.
+    pub id: String,
+    /// Its settings.
+    pub spec: ClusterSpec,
+    /// The last entry that changed what is defined.
+    pub config_index: Index,
+    /// The longest lease that may still be out.
+    pub lease_high: Millis,
+    /// A longer lease from before: its length and when it has surely ended.
+    pub lease_before: Option<(Millis, Timestamp)>,
+    /// Whether packages are placed.
+    pub gate: Gate,
+}
+
+/// Whether packages are placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gate {
+    /// No node is up.
+    Closed,
+    /// Not before this time, or enough nodes.
+    Waiting(Timestamp),
+    /// They are.
+    Open,
+}
+
+/// A server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberRow {
+    /// Its id.
+    pub id: MemberId,
+    /// Its node's name.
+    pub name: NodeName,
+    /// Where its peers reach it.
+    pub peer: Vec<String>,
+    /// Where its API is.
+    pub api: String,
+}
+
+/// When something was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MomentRow {
+    /// Cluster time.
+    pub at: Timestamp,
+    /// Wall time in milliseconds since 1970, for people.
+    pub wall_ms: u64,
+}
+
+/// An event's place: index and place among the events of that index.
+pub type EventRow = (Index, u32);
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRow {
+    /// Its place.
+    pub place: u32,
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Whether it takes part.
+    pub status: StatusRow,
+    /// Since when.
+    pub since: MomentRow,
+    /// Whether packages are moved away from it.
+    pub drain: bool,
+    /// Which machine it is.
+    pub machine: String,
+    /// The kernel's boot id.
+    pub boot: String,
+    /// Of its last registration.
+    pub nonce: String,
+    /// What it has.
+    pub capacity: Capacity,
+    /// For placement.
+    pub labels: BTreeMap<String, String>,
+    /// Where its API is.
+    pub api: String,
+    /// Small replicated values.
+    pub attributes: BTreeMap<String, String>,
+    /// The version of its desired set.
+    pub generation: Generation,
+    /// The last report that was taken.
+    pub sequence: u64,
+    /// An extended lease: its length and when it has surely ended.
+    pub extended: Option<(Millis, Timestamp)>,
+    /// The last event about it.
+    pub trail: Option<EventRow>,
+}
+
+/// Whether a node takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum StatusRow {
+    /// Its daemon has a session.
+    Up {
+        /// Which.
+        session: SessionId,
+        /// The longest lease that it may count on.
+        lease: Millis,
+    },
+    /// Its lease has ended.
+    Lost {
+        /// The session that was lost.
+        session: SessionId,
+        /// An operator has said that the node is off.
+        confirmed: bool,
+    },
+    /// Its daemon ended in order.
+    Left {
+        /// The last session.
+        session: SessionId,
+    },
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRow {
+    /// Its place.
+    pub place: u32,
+    /// Its definition.
+    pub spec: GroupSpec,
+    /// The last entry that changed its definition.
+    pub changed: Index,
+    /// It was removed and still has packages that run.
+    pub removing: bool,
+    /// The place of the member that an operator chose.
+    pub successor: Option<u32>,
+    /// How it came that nobody is active.
+    pub vacancy: Option<VacancyRow>,
+    /// When it failed over.
+    pub failovers: Vec<Timestamp>,
+    /// It does not fail over any more, until then.
+    pub exhausted: Option<ExhaustedRow>,
+    /// What was last said of it.
+    pub health: HealthRow,
+    /// The last event about it.
+    pub trail: Option<EventRow>,
+}
+
+/// How it came that nobody is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VacancyRow {
+    /// The place of who was active.
+    pub package: u32,
+    /// The place of the node.
+    pub node: u32,
+    /// Whether it was a failure.
+    pub failure: bool,
+    /// The event that says so.
+    pub cause: Option<EventRow>,
+}
+
+/// A group that does not fail over any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExhaustedRow {
+    /// Until then; none: until somebody says so.
+    pub until: Option<Timestamp>,
+}
+
+/// How a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthRow {
+    /// Nobody has been active.
+    Idle,
+    /// As wanted.
+    Redundant,
+    /// Too few stand by.
+    Degraded,
+    /// Nobody is active.
+    Lost,
+}
+
+/// A package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageRow {
+    /// Its place.
+    pub place: u32,
+    /// Its definition.
+    pub spec: PackageSpec,
+    /// Its place in the order of definition.
+    pub order: u64,
+    /// The last entry that changed its definition or wish.
+    pub changed: Index,
+    /// The last entry that changed how it is run.
+    pub revision: Index,
+    /// What it is to do.
+    pub wish: Wish,
+    /// It was removed and still runs.
+    pub removing: bool,
+    /// The place of its group.
+    pub group: Option<u32>,
+    /// Its instance.
+    pub instance: Option<InstanceRow>,
+    /// The place of the node where it is placed next if it may run there.
+    pub prefer: Option<u32>,
+    /// The place of the node where it was last placed.
+    pub last: Option<u32>,
+    /// Its recent failures there.
+    pub failures: Vec<Timestamp>,
+    /// Nodes on which it failed too often: place, session, how often.
+    pub bans: Vec<(u32, SessionId, u32)>,
+    /// Why it has no instance.
+    pub idle: Option<Reason>,
+    /// The last event about it.
+    pub trail: Option<EventRow>,
+}
+
+/// An instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceRow {
+    /// The place of its node.
+    pub node: u32,
+    /// The session under which it was started.
+    pub session: SessionId,
+    /// The epoch of its process.
+    pub start: Epoch,
+    /// The epoch of its present mode.
+    pub epoch: Epoch,
+    /// What it is to be.
+    pub mode: Mode,
+    /// What is known of it.
+    pub phase: PhaseRow,
+    /// Since when.
+    pub since: MomentRow,
+    /// The daemon waits this long before it starts it.
+    pub delay: Millis,
+    /// The definition that it was started with, where that is not the package's present one.
+    pub spec: Option<PackageSpec>,
+    /// That definition's revision.
+    pub revision: Index,
+    /// What it counts with on its node, by dimension.
+    pub load: [u64; 4],
+    /// What its daemon last said of it.
+    pub detail: String,
+}
+
+/// What is known of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PhaseRow {
+    /// It has not answered yet.
+    Starting,
+    /// It has answered that it is in its mode.
+    Running,
+    /// It runs in another mode and was told of its present one.
+    Changing {
+        /// The mode that it answered last.
+        from: Mode,
+    },
+    /// It failed and is being killed.
+    Failing {
+        /// Why.
+        cause: EndCause,
+    },
+    /// It has left the desired set.
+    Stopping {
+        /// Why.
+        why: Reason,
+    },
+    /// Its node is lost and nothing proves that it has ended.
+    Stranded,
+}
+
+/// A request that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRow {
+    /// Its key.
+    pub request: RequestId,
+    /// The index at which it was applied.
+    pub index: Index,
+    /// When.
+    pub at: Timestamp,
+    /// The hash of its command.
+    pub fingerprint: u64,
+    /// What it gave.
+    pub gave: Gave,
+}
+
+/// What an accepted command gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Gave {
+    /// Nothing but that it is done.
+    Done,
+    /// A session.
+    Registered {
+        /// The node's id.
+        node: NodeId,
+        /// Its session.
+        session: SessionId,
+    },
+    /// A server's id.
+    MemberAdded {
+        /// Which.
+        member: MemberId,
+    },
+}
 
 /// Why a package has no instance, or why its instance is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,13 +371,6 @@ pub enum Reason {
         up: u32,
         /// So many are wanted.
         wanted: u32,
-    },
-    /// The end of an instance that was active is not proven.
-    UnitHeld {
-        /// Whose instance.
-        package: PackageName,
-        /// Where.
-        node: NodeName,
     },
     /// No node can take it.
     NoNode {

@@ -18,11 +18,7 @@ pub(crate) struct Queue<T> {
 
 impl<T: Clone> Queue<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            pages: Arc::new(VecDeque::new()),
-            gone: 0,
-            len: 0,
-        }
+        Self { pages: Arc::new(VecDeque::new()), gone: 0, len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 use crate::digest::{Feed, Hasher};
 
@@ -23,17 +24,17 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
         let fan = usize::try_from(FAN).unwrap_or(1);
         let empty = Arc::new(BTreeMap::new());
         let branch = Arc::new(alloc::vec![empty; fan]);
-        Self {
-            root: Arc::new(alloc::vec![branch; fan]),
-            len: 0,
-        }
+        Self { root: Arc::new(alloc::vec![branch; fan]), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get<Q: Ord + Feed + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         let (branch, shard) = path(key);
         self.root.get(branch)?.get(shard)?.get(key)
     }
@@ -55,14 +56,6 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
         Some(value)
     }
 
-    /// All entries, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.root
-            .iter()
-            .flat_map(|branch| branch.iter())
-            .flat_map(|shard| shard.iter())
-    }
-
     fn shard(&mut self, key: &K) -> Option<&mut BTreeMap<K, V>> {
         let (branch, shard) = path(key);
         let branch = Arc::make_mut(Arc::make_mut(&mut self.root).get_mut(branch)?);
@@ -70,14 +63,11 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
     }
 }
 
-fn path<K: Feed>(key: &K) -> (usize, usize) {
+fn path<K: Feed + ?Sized>(key: &K) -> (usize, usize) {
     let mut hasher = Hasher::new();
     key.feed(&mut hasher);
     let hash = hasher.finish();
     let shard = hash.rem_euclid(FAN);
     let branch = hash.div_euclid(FAN).rem_euclid(FAN);
-    (
-        usize::try_from(branch).unwrap_or(0),
-        usize::try_from(shard).unwrap_or(0),
-    )
+    (usize::try_from(branch).unwrap_or(0), usize::try_from(shard).unwrap_or(0))
 }

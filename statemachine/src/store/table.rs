@@ -33,23 +33,7 @@ pub(crate) struct Table<T> {
 
 impl<T: Clone + Feed> Table<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            root: Arc::new(Vec::new()),
-            free: Arc::new(BTreeSet::new()),
-            high: 0,
-            sum: 0,
-            dirty: Vec::new(),
-        }
-    }
-
-    /// How many rows there are.
-    pub(crate) fn len(&self) -> usize {
-        place(self.high).saturating_sub(self.free.len())
-    }
-
-    /// One more than the largest number in use.
-    pub(crate) fn high(&self) -> u32 {
-        self.high
+        Self { root: Arc::new(Vec::new()), free: Arc::new(BTreeSet::new()), high: 0, sum: 0, dirty: Vec::new() }
     }
 
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
@@ -99,14 +83,8 @@ impl<T: Clone + Feed> Table<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let rows = self
-            .root
-            .iter()
-            .flat_map(|branch| branch.iter())
-            .flat_map(|page| page.iter());
-        (0u32..)
-            .zip(rows)
-            .filter_map(|(number, row)| row.as_ref().map(|row| (number, &row.value)))
+        let rows = self.root.iter().flat_map(|branch| branch.iter()).flat_map(|page| page.iter());
+        (0u32..).zip(rows).filter_map(|(number, row)| row.as_ref().map(|row| (number, &row.value)))
     }
 
     /// Brings the digests of the rows written since the last time up to date.
@@ -157,20 +135,12 @@ impl<T: Clone + Feed> Table<T> {
                 continue;
             }
             let filled = Arc::make_mut(filled);
-            let pages = if at < branch {
-                place(FAN)
-            } else {
-                page.saturating_add(1)
-            };
+            let pages = if at < branch { place(FAN) } else { page.saturating_add(1) };
             while filled.len() < pages {
                 filled.push(Arc::new(Vec::new()));
             }
             for (at_page, rows) in filled.iter_mut().enumerate() {
-                let wanted = if at < branch || at_page < page {
-                    place(FAN)
-                } else {
-                    row.saturating_add(1)
-                };
+                let wanted = if at < branch || at_page < page { place(FAN) } else { row.saturating_add(1) };
                 if rows.len() < wanted {
                     Arc::make_mut(rows).resize_with(wanted, || None);
                 }

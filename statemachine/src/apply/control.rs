@@ -1,0 +1,158 @@
+//! What people and rules ask of packages.
+
+use alloc::format;
+
+use super::{conflict, not_found};
+use crate::command::{Mode, Wish};
+use crate::draft::{Cause, Draft};
+use crate::event::{EventKind, mode_word, wish_word};
+use crate::group::Ownership;
+use crate::id::{GroupIx, NodeIx, NodeName, PackageIx, PackageName};
+use crate::outcome::{Accepted, Outcome, Rejection};
+use crate::package::{Instance, Package, Phase};
+use crate::plan::eligible::Terms;
+use crate::plan::takeover::allow_failovers;
+use crate::reason::Reason;
+
+/// A package that is defined.
+pub(super) fn find_package(draft: &Draft<'_>, name: &PackageName) -> Result<PackageIx, Rejection> {
+    let state = &*draft.state;
+    let known = state.packages_by_name.get(name).copied();
+    known.filter(|number| state.package_at(*number).is_some_and(|package| !package.removing)).ok_or_else(|| {
+        let defined = state.packages.iter().filter(|(_, package)| !package.removing);
+        not_found("package", name.as_str(), defined.map(|(_, package)| package.name().as_str()))
+    })
+}
+
+/// A node that has registered once.
+pub(super) fn find_node(draft: &Draft<'_>, name: &NodeName) -> Result<NodeIx, Rejection> {
+    let state = &*draft.state;
+    let known = state.nodes_by_name.get(name).copied();
+    known.ok_or_else(|| not_found("node", name.as_str(), state.nodes().map(|node| node.name.as_str())))
+}
+
+pub(super) fn set_wish(draft: &mut Draft<'_>, name: &PackageName, wish: Wish) -> Outcome {
+    let number = find_package(draft, name)?;
+    let Some(package) = draft.state.package_at(number) else { return Ok(Accepted::Done) };
+    let forgets = wish == Wish::Start && has_failures(draft, package);
+    if package.wish == wish && !forgets {
+        return Ok(Accepted::Done);
+    }
+    let index = draft.index;
+    let group = package.group;
+    draft.change_package(number, |package| {
+        package.wish = wish;
+        package.changed = index;
+        package.prefer = None;
+        if wish != Wish::Test {
+            package.forget_failures();
+        }
+    });
+    draft.say_package(number, Cause::Outside, EventKind::Wished { package: name.clone(), wish });
+    if wish == Wish::Start {
+        group.into_iter().for_each(|group| allow_failovers(draft, group));
+    }
+    draft.plan_package(number);
+    Ok(Accepted::Done)
+}
+
+/// Whether a start has anything to forget.
+fn has_failures(draft: &Draft<'_>, package: &Package) -> bool {
+    let group = package.group.and_then(|group| draft.state.group_at(group));
+    let exhausted = group.is_some_and(|group| group.exhausted.is_some());
+    !package.failures.is_empty() || !package.bans.is_empty() || exhausted
+}
+
+pub(super) fn clear(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
+    let number = find_package(draft, name)?;
+    let group = draft.state.package_at(number).and_then(|package| package.group);
+    draft.change_package(number, Package::forget_failures);
+    draft.say_package(number, Cause::Outside, EventKind::Cleared { package: name.clone() });
+    group.into_iter().for_each(|group| allow_failovers(draft, group));
+    draft.plan_package(number);
+    Ok(Accepted::Done)
+}
+
+pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
+    let number = find_package(draft, name)?;
+    let state = &*draft.state;
+    let Some(package) = state.package_at(number) else { return Ok(Accepted::Done) };
+    let Some(group) = package.group else {
+        return Err(conflict(format!("package {name} has no group, so it is never standby: `start {name}` runs it as active")));
+    };
+    let live = package.instance.as_ref().filter(|instance| instance.is_live());
+    if live.is_some_and(|instance| instance.mode == Mode::Active) {
+        return Ok(Accepted::Done);
+    }
+    if package.wish != Wish::Start {
+        let wish = wish_word(package.wish);
+        return Err(conflict(format!("the wish of {name} is {wish}: `start {name}` first")));
+    }
+    if live.is_none_or(|instance| instance.mode != Mode::Standby) {
+        let found = package.state().as_str();
+        return Err(conflict(format!("{name} is {found}, and only a standby can be promoted: wait until it stands by")));
+    }
+    let holder = match state.ownership(package) {
+        Ownership::Stranded { package, .. } => return Err(stranded(draft, package)),
+        Ownership::Held { package, .. } => Some(package),
+        Ownership::Free | Ownership::Releasing { .. } => None,
+    };
+    hand_over(draft, group, number, name, holder);
+    Ok(Accepted::Done)
+}
+
+/// Stops the active one; the chosen one takes over once its end is proven.
+fn hand_over(draft: &mut Draft<'_>, group: GroupIx, heir: PackageIx, name: &PackageName, holder: Option<PackageIx>) {
+    let wished = draft.say_package(heir, Cause::Outside, EventKind::PromoteWished { package: name.clone() });
+    allow_failovers(draft, group);
+    if let Some(row) = draft.state.groups.get_mut(group.0) {
+        row.successor = Some(heir);
+    }
+    if let Some(holder) = holder {
+        draft.stop(holder, Reason::Promoted { package: name.clone() }, Cause::Of(Some(wished)));
+    }
+    draft.plan_package(heir);
+}
+
+pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeName) -> Outcome {
+    let number = find_package(draft, name)?;
+    let node = find_node(draft, to)?;
+    let state = &*draft.state;
+    let Some(package) = state.package_at(number) else { return Ok(Accepted::Done) };
+    if package.wish == Wish::Stop {
+        return Err(conflict(format!("{name} is stopped: `start {name}` first")));
+    }
+    if let Some(instance) = &package.instance {
+        if instance.phase == Phase::Stranded {
+            return Err(stranded(draft, number));
+        }
+        if instance.node == node && instance.is_live() {
+            return Ok(Accepted::Done);
+        }
+    }
+    let terms = Terms::of(state, number, package);
+    let here = package.instance.as_ref().is_some_and(|instance| instance.node == node);
+    if !here && let Some(obstacle) = terms.obstacle(state, node) {
+        return Err(conflict(format!("{name} can't run on {to}: {obstacle}")));
+    }
+    let wished = draft.say_package(number, Cause::Outside, EventKind::MoveWished { package: name.clone(), to: to.clone() });
+    draft.stop(number, Reason::Moved { to: to.clone() }, Cause::Of(Some(wished)));
+    draft.change_package(number, |package| package.prefer = Some(node));
+    draft.plan_package(number);
+    Ok(Accepted::Done)
+}
+
+/// The refusal where an instance may still run on a lost node.
+fn stranded(draft: &Draft<'_>, number: PackageIx) -> Rejection {
+    let state = &*draft.state;
+    let instance: Option<&Instance> = state.package_at(number).and_then(|package| package.instance.as_ref());
+    let node = instance.and_then(|instance| state.node_at(instance.node)).map(|node| node.name.clone());
+    let package = state.package_at(number).map(|package| package.name().clone());
+    match (package, node, instance) {
+        (Some(package), Some(node), Some(instance)) => conflict(format!(
+            "{package} may still be {} on {node}, which is lost: `confirm-down {node}` once it is surely off",
+            mode_word(instance.mode)
+        )),
+        (Some(_) | None, _, _) => conflict("it may still run on a lost node: `confirm-down` that node first".into()),
+    }
+}

@@ -1,0 +1,159 @@
+//! What the plan came to: why packages have no instance, which units wait, and how groups are.
+
+use alloc::vec::Vec;
+
+use crate::cluster::StartGate;
+use crate::command::{Mode, Wish};
+use crate::draft::{Cause, Draft};
+use crate::event::{EventId, EventKind};
+use crate::group::{Group, Health, Ownership};
+use crate::id::{GroupIx, PackageIx};
+use crate::package::{Instance, Package};
+use crate::plan::eligible::Terms;
+use crate::plan::standby::{occupied, wanted};
+use crate::reason::Reason;
+use crate::state::{State, Unit};
+
+/// Writes down what the plan came to for a unit, and says what is new.
+pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
+    let members: Vec<PackageIx> = match unit {
+        Unit::Package(package) => Vec::from([package]),
+        Unit::Group(group) => draft.state.group_at(group).map(|group| group.members.clone()).unwrap_or_default(),
+    };
+    let mut waits = false;
+    for number in members {
+        let Some(package) = draft.state.package_at(number) else { continue };
+        if package.removing && package.instance.is_none() {
+            draft.bury(number);
+            continue;
+        }
+        let idle = why_idle(draft.state, number, package);
+        waits |= idle.as_ref().is_some_and(Reason::waits_for_node);
+        set_idle(draft, number, idle);
+    }
+    draft.set_waiting(unit, waits);
+    if let Unit::Group(group) = unit {
+        set_health(draft, group);
+        draft.bury_group(group);
+    }
+}
+
+/// Why a package has no instance; none where it has one.
+fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reason> {
+    if package.instance.is_some() {
+        return None;
+    }
+    if package.wish == Wish::Stop {
+        return Some(Reason::Stopped);
+    }
+    if let Some(reason) = gate_reason(state) {
+        return Some(reason);
+    }
+    if let Some(group) = package.group.and_then(|group| state.group_at(group))
+        && package.wish == Wish::Start
+    {
+        if occupied(state, group) >= wanted(group) {
+            return Some(Reason::Reserve { wanted: wanted(group) });
+        }
+        if group.exhausted.is_some() && group.vacancy.is_some() {
+            let failovers = u32::try_from(group.failovers.len()).unwrap_or(u32::MAX);
+            return Some(Reason::Exhausted { failovers });
+        }
+    }
+    let nodes = Terms::of(state, number, package).obstacles(state);
+    Some(if nodes.banned > 0 { Reason::Failed { nodes } } else { Reason::NoNode { nodes } })
+}
+
+fn gate_reason(state: &State) -> Option<Reason> {
+    let cluster = state.cluster()?;
+    match cluster.gate {
+        StartGate::Open => None,
+        StartGate::Closed | StartGate::Waiting { .. } => {
+            Some(Reason::WaitsForNodes { up: state.up, wanted: cluster.spec.min_nodes })
+        }
+    }
+}
+
+fn set_idle(draft: &mut Draft<'_>, number: PackageIx, idle: Option<Reason>) {
+    let Some(package) = draft.state.package_at(number) else { return };
+    if package.idle == idle {
+        return;
+    }
+    let known = match (&package.idle, &idle) {
+        (Some(before), Some(after)) => before.is_like(after),
+        (None | Some(_), None) => true,
+        (None, Some(_)) => false,
+    };
+    let name = package.name().clone();
+    draft.change_package(number, |package| package.idle = idle.clone());
+    if known {
+        return;
+    }
+    match idle {
+        Some(why @ Reason::Failed { .. }) => {
+            draft.say_package(number, Cause::Trail, EventKind::GaveUp { package: name, why });
+        }
+        Some(why @ Reason::NoNode { .. }) => {
+            draft.say_package(number, Cause::Trail, EventKind::Waiting { package: name, why });
+        }
+        Some(_) | None => {}
+    }
+}
+
+/// What is known of a group: its health, its active member and how many standbys are ready.
+struct Finding {
+    health: Health,
+    active: Option<PackageIx>,
+    ready: u32,
+}
+
+fn examine(state: &State, group: &Group) -> Finding {
+    let wished = state.group_members(group).any(|(_, package)| package.wish == Wish::Start && !package.removing);
+    let is_ready_standby = |instance: &Instance| instance.mode == Mode::Standby && instance.is_ready();
+    let ready = state
+        .group_members(group)
+        .filter(|(_, package)| package.instance.as_ref().is_some_and(is_ready_standby))
+        .count();
+    let ready = u32::try_from(ready).unwrap_or(u32::MAX);
+    let ownership = Ownership::of(state.group_members(group));
+    let active = match ownership {
+        Ownership::Held { package, .. } => Some(package),
+        Ownership::Free | Ownership::Releasing { .. } | Ownership::Stranded { .. } => None,
+    };
+    let health = match ownership {
+        Ownership::Held { .. } if ready >= group.spec.standbys => Health::Redundant,
+        Ownership::Held { .. } => Health::Degraded,
+        // Whether the group is lost shows once the end of the old one is proven.
+        Ownership::Releasing { .. } => group.health,
+        Ownership::Free | Ownership::Stranded { .. } if !wished || group.health == Health::Idle => Health::Idle,
+        Ownership::Free | Ownership::Stranded { .. } => Health::Lost,
+    };
+    Finding { health, active, ready }
+}
+
+fn set_health(draft: &mut Draft<'_>, number: GroupIx) {
+    let Some(group) = draft.state.group_at(number) else { return };
+    let Finding { health, active, ready } = examine(draft.state, group);
+    if health == group.health {
+        return;
+    }
+    let name = group.name().clone();
+    let wanted = group.spec.standbys;
+    let active = active.and_then(|active| draft.state.package_at(active)).map(|package| package.name().clone());
+    let cause = latest_trail(draft.state, group);
+    if let Some(group) = draft.state.groups.get_mut(number.0) {
+        group.health = health;
+    }
+    let kind = match (health, active) {
+        (Health::Redundant, Some(active)) => EventKind::GroupRedundant { group: name, active },
+        (Health::Degraded, Some(active)) => EventKind::GroupDegraded { group: name, active, ready, wanted },
+        (Health::Lost, _) => EventKind::GroupLost { group: name },
+        (Health::Idle, _) | (Health::Redundant | Health::Degraded, None) => return,
+    };
+    draft.say_group(number, Cause::Of(cause), kind);
+}
+
+/// The last event about any member: what a change of the group's health follows from.
+fn latest_trail(state: &State, group: &Group) -> Option<EventId> {
+    state.group_members(group).filter_map(|(_, package)| package.trail).max()
+}

@@ -1,0 +1,98 @@
+//! What may no longer run as it runs is stopped. It keeps its room, and its unit, until its end is proven.
+
+use alloc::vec::Vec;
+
+use crate::command::{Mode, Wish};
+use crate::draft::{Cause, Draft};
+use crate::group::{Group, Ownership};
+use crate::id::{GroupIx, PackageIx};
+use crate::package::{Instance, Package};
+use crate::plan::eligible::is_listed;
+use crate::reason::Reason;
+use crate::state::{State, Unit};
+
+/// Stops the instances of a unit that may not go on.
+pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
+    let members: Vec<PackageIx> = match unit {
+        Unit::Package(package) => Vec::from([package]),
+        Unit::Group(group) => draft.state.group_at(group).map(|group| group.members.clone()).unwrap_or_default(),
+    };
+    for number in members {
+        if let Some(why) = unlawful(draft, number) {
+            draft.stop(number, why, Cause::Trail);
+        }
+    }
+    match unit {
+        Unit::Package(package) => refresh_single(draft, package),
+        Unit::Group(group) => refresh_group(draft, group),
+    }
+}
+
+/// Why a package's instance may not go on.
+fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
+    let state = &*draft.state;
+    let package = state.package_at(number)?;
+    let instance = package.instance.as_ref().filter(|instance| instance.is_live())?;
+    if package.removing {
+        return Some(Reason::Removed);
+    }
+    if let Some(why) = unwished(package, instance) {
+        return Some(why);
+    }
+    if state.node_at(instance.node).is_some_and(|node| node.drain) {
+        return Some(Reason::Drained);
+    }
+    if !is_listed(state, package, instance.node) {
+        return Some(Reason::NotAllowed);
+    }
+    (draft.grown.contains(&number) && is_over(state, instance)).then_some(Reason::NoRoom)
+}
+
+fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
+    match (package.wish, instance.mode) {
+        (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
+        (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
+        (Wish::Start, Mode::Test) => {
+            let to = if package.group.is_some() { Mode::Standby } else { Mode::Active };
+            Some(Reason::ModeChange { to })
+        }
+        (Wish::Start, Mode::Active | Mode::Standby) | (Wish::Test, Mode::Test) => None,
+    }
+}
+
+/// Whether the sums on an instance's node have reached its capacity in a dimension that the instance loads.
+fn is_over(state: &State, instance: &Instance) -> bool {
+    let room = state.rooms.get(instance.node);
+    instance.load.0.iter().zip(room.free).any(|(load, free)| *load > 0 && free == 0)
+}
+
+/// An instance of an older definition is restarted.
+fn refresh_single(draft: &mut Draft<'_>, number: PackageIx) {
+    if draft.state.package_at(number).is_some_and(Package::is_outdated) {
+        draft.stop(number, Reason::Redefined, Cause::Trail);
+    }
+}
+
+/// Instances of older definitions are restarted: the standbys first, then, once they are ready again, the active one.
+fn refresh_group(draft: &mut Draft<'_>, group: GroupIx) {
+    let Some(row) = draft.state.group_at(group) else { return };
+    let Ownership::Held { package: active, .. } = Ownership::of(draft.state.group_members(row)) else { return };
+    let outdated = |number: &PackageIx| draft.state.package_at(*number).is_some_and(Package::is_outdated);
+    let standbys: Vec<PackageIx> =
+        row.members.iter().copied().filter(|member| *member != active).filter(|member| outdated(member)).collect();
+    let refresh_active = outdated(&active) && standbys.is_empty() && others_are_settled(draft.state, row, active);
+    for number in standbys {
+        draft.stop(number, Reason::Redefined, Cause::Trail);
+    }
+    if refresh_active {
+        draft.stop(active, Reason::Redefined, Cause::Trail);
+    }
+}
+
+/// Whether every other member of a group is ready or has no instance.
+fn others_are_settled(state: &State, group: &Group, active: PackageIx) -> bool {
+    state
+        .group_members(group)
+        .filter(|(number, _)| *number != active)
+        .all(|(_, package)| package.instance.as_ref().is_none_or(Instance::is_ready))
+}

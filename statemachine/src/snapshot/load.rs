@@ -1,0 +1,282 @@
+//! From the stored shape to the state: the rows as they were, every index built again from them.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{SnapshotError, v1};
+use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
+use crate::digest::fingerprint;
+use crate::event::EventId;
+use crate::group::{Exhausted, Group, Health, Vacancy};
+use crate::id::{GroupIx, NodeIx, PackageIx};
+use crate::load::{Dimensions, Loads};
+use crate::node::{Attributes, Moment, Node, NodeStatus};
+use crate::outcome::Accepted;
+use crate::package::{Ban, Instance, Package, Phase};
+use crate::reason::Reason;
+use crate::requests::Seen;
+use crate::room::Room;
+use crate::state::{Deadline, State};
+use crate::time::{Millis, Timestamp};
+
+/// Rows that a table can have: a larger place is not one that was ever given.
+const PLACES_MAX: u32 = 1 << 24;
+
+/// The state of a stored shape.
+///
+/// # Errors
+/// [`SnapshotError`] where rows name rows that are not there.
+pub fn from_stored(stored: v1::Snapshot) -> Result<State, SnapshotError> {
+    let v1::Snapshot { applied, at, cluster: kept, members, nodes, groups, packages, epoch, order, dimensions, requests } =
+        stored;
+    let mut state = State::new();
+    state.applied = applied;
+    state.at = at;
+    state.cluster = kept.map(|row| Arc::new(cluster(row)));
+    state.members = Arc::new(members.into_iter().map(|row| (row.id, member(row))).collect());
+    state.epoch = epoch;
+    state.order = order;
+    state.dimensions = Dimensions::restore(dimensions.into_iter());
+    for row in nodes {
+        check_place(row.place)?;
+        let place = row.place;
+        let row = node(row);
+        Arc::make_mut(&mut state.nodes_by_id).insert(row.id, NodeIx(place));
+        state.nodes_by_name.insert(row.name.clone(), NodeIx(place));
+        state.nodes.insert_at(place, row);
+    }
+    for row in groups {
+        check_place(row.place)?;
+        state.groups_by_name.insert(row.spec.name.clone(), GroupIx(row.place));
+        state.groups.insert_at(row.place, group(row));
+    }
+    for row in packages {
+        check_place(row.place)?;
+        state.packages_by_name.insert(row.spec.name.clone(), PackageIx(row.place));
+        let place = row.place;
+        let row = package(&state.dimensions, row);
+        state.packages.insert_at(place, row);
+    }
+    for row in requests {
+        let accepted = accepted(row.gave);
+        state.requests.insert(&row.request, Seen { index: row.index, at: row.at, fingerprint: row.fingerprint, accepted });
+    }
+    link(&mut state)?;
+    index(&mut state);
+    state.settle();
+    Ok(state)
+}
+
+fn check_place(place: u32) -> Result<(), SnapshotError> {
+    if place < PLACES_MAX { Ok(()) } else { Err(broken(format!("row {place} is beyond the largest table"))) }
+}
+
+fn broken(text: String) -> SnapshotError {
+    SnapshotError { text }
+}
+
+/// Groups get their members, nodes their instances; whoever names a row that is not there breaks the snapshot.
+fn link(state: &mut State) -> Result<(), SnapshotError> {
+    let mut packages: Vec<_> = state.packages.iter().map(|(place, row)| (row.rank(), place)).collect();
+    packages.sort();
+    for (_, place) in packages {
+        let Some(package) = state.packages.get(place) else { continue };
+        let name = package.name().clone();
+        let (group, running) = (package.group, package.instance.as_ref().map(|it| (it.node, it.load)));
+        if let Some(group) = group {
+            let row = state.groups.get_mut(group.0);
+            let row = row.ok_or_else(|| broken(format!("package {name} names group {}, which is not there", group.0)))?;
+            row.members.push(PackageIx(place));
+        }
+        if let Some((node, load)) = running {
+            let row = state.nodes.get_mut(node.0);
+            let row = row.ok_or_else(|| broken(format!("package {name} runs on node {}, which is not there", node.0)))?;
+            row.instances.push(PackageIx(place));
+            row.planned = row.planned.plus(load);
+        }
+    }
+    Ok(())
+}
+
+/// Builds the indexes that span rows.
+fn index(state: &mut State) {
+    let numbers: Vec<u32> = state.nodes.iter().map(|(number, _)| number).collect();
+    let mut deadlines: BTreeSet<(Timestamp, Deadline)> = BTreeSet::new();
+    for number in numbers {
+        let Some(row) = state.nodes.get_mut(number) else { continue };
+        row.instances.sort();
+        state.up = state.up.saturating_add(u32::from(row.is_up()));
+        deadlines.extend(row.extended.map(|tail| (tail.until, Deadline::Extension(NodeIx(number)))));
+        let room = Room::of(row, &state.dimensions);
+        state.rooms.set(NodeIx(number), room);
+    }
+    for (number, row) in state.groups.iter() {
+        let until = row.exhausted.and_then(|exhausted| exhausted.until);
+        deadlines.extend(until.map(|until| (until, Deadline::Failovers(GroupIx(number)))));
+    }
+    if let Some(cluster) = state.cluster() {
+        deadlines.extend(cluster.lease_before.map(|tail| (tail.until, Deadline::LeaseBefore)));
+        if let StartGate::Waiting { until } = cluster.gate {
+            deadlines.insert((until, Deadline::Gate));
+        }
+    }
+    state.deadlines = Arc::new(deadlines);
+    let waiting = state.packages.iter().filter(|(_, row)| row.idle.as_ref().is_some_and(Reason::waits_for_node));
+    let units = waiting.map(|(number, _)| state.unit_of(PackageIx(number)));
+    state.waiting = Arc::new(units.filter_map(|unit| Some((state.unit_rank(unit)?, unit))).collect());
+}
+
+fn cluster(row: v1::ClusterRow) -> Cluster {
+    let v1::ClusterRow { id, spec, config_index, lease_high, lease_before, gate } = row;
+    Cluster {
+        id: Arc::from(id),
+        spec,
+        config_index,
+        lease_high,
+        lease_before: lease_before.map(tail),
+        gate: match gate {
+            v1::Gate::Closed => StartGate::Closed,
+            v1::Gate::Waiting(until) => StartGate::Waiting { until },
+            v1::Gate::Open => StartGate::Open,
+        },
+    }
+}
+
+fn member(row: v1::MemberRow) -> Member {
+    let v1::MemberRow { id, name, peer, api } = row;
+    Member { id, name, peer, api }
+}
+
+fn tail((lease, until): (Millis, Timestamp)) -> LeaseTail {
+    LeaseTail { lease, until }
+}
+
+fn moment(row: v1::MomentRow) -> Moment {
+    let v1::MomentRow { at, wall_ms } = row;
+    Moment { at, wall_ms }
+}
+
+fn event((index, sequence): v1::EventRow) -> EventId {
+    EventId { index, sequence }
+}
+
+fn node(row: v1::NodeRow) -> Node {
+    let v1::NodeRow {
+        place: _, id, name, status, since, drain, machine, boot, nonce, capacity, labels, api, attributes, generation,
+        sequence, extended, trail,
+    } = row;
+    let mut kept = Attributes::default();
+    for (key, value) in &attributes {
+        kept.set(key, value);
+    }
+    Node {
+        id,
+        name,
+        status: match status {
+            v1::StatusRow::Up { session, lease } => NodeStatus::Up { session, lease },
+            v1::StatusRow::Lost { session, confirmed } => NodeStatus::Lost { session, confirmed },
+            v1::StatusRow::Left { session } => NodeStatus::Left { session },
+        },
+        since: moment(since),
+        drain,
+        machine: Arc::from(machine),
+        boot: Arc::from(boot),
+        nonce: Arc::from(nonce),
+        capacity: Arc::new(capacity),
+        labels: Arc::new(labels),
+        api: Arc::from(api),
+        attributes: kept,
+        generation,
+        sequence,
+        extended: extended.map(tail),
+        instances: Vec::new(),
+        planned: Loads::default(),
+        trail: trail.map(event),
+    }
+}
+
+fn group(row: v1::GroupRow) -> Group {
+    let v1::GroupRow { place: _, spec, changed, removing, successor, vacancy, failovers, exhausted, health, trail } = row;
+    Group {
+        spec: Arc::new(spec),
+        changed,
+        removing,
+        members: Vec::new(),
+        successor: successor.map(PackageIx),
+        vacancy: vacancy.map(|row| {
+            let v1::VacancyRow { package, node, failure, cause } = row;
+            Vacancy { package: PackageIx(package), node: NodeIx(node), failure, cause: cause.map(event) }
+        }),
+        failovers,
+        exhausted: exhausted.map(|v1::ExhaustedRow { until }| Exhausted { until }),
+        health: match health {
+            v1::HealthRow::Idle => Health::Idle,
+            v1::HealthRow::Redundant => Health::Redundant,
+            v1::HealthRow::Degraded => Health::Degraded,
+            v1::HealthRow::Lost => Health::Lost,
+        },
+        trail: trail.map(event),
+    }
+}
+
+fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
+    let v1::PackageRow {
+        place: _, spec, order, changed, revision, wish, removing, group, instance: running, prefer, last, failures, bans,
+        idle, trail,
+    } = row;
+    let spec = Arc::new(spec);
+    Package {
+        spec_digest: fingerprint(&*spec),
+        load: dimensions.load(&spec.load),
+        instance: running.map(|row| instance(&spec, row)),
+        spec,
+        order,
+        changed,
+        revision,
+        wish,
+        removing,
+        group: group.map(GroupIx),
+        prefer: prefer.map(NodeIx),
+        last: last.map(NodeIx),
+        failures,
+        bans: bans.into_iter().map(|(node, session, failures)| Ban { node: NodeIx(node), session, failures }).collect(),
+        idle,
+        trail: trail.map(event),
+    }
+}
+
+fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) -> Instance {
+    let v1::InstanceRow { node, session, start, epoch, mode, phase, since, delay, spec, revision, load, detail } = row;
+    Instance {
+        node: NodeIx(node),
+        session,
+        start,
+        epoch,
+        mode,
+        phase: match phase {
+            v1::PhaseRow::Starting => Phase::Starting,
+            v1::PhaseRow::Running => Phase::Running,
+            v1::PhaseRow::Changing { from } => Phase::Changing { from },
+            v1::PhaseRow::Failing { cause } => Phase::Failing { cause },
+            v1::PhaseRow::Stopping { why } => Phase::Stopping { why },
+            v1::PhaseRow::Stranded => Phase::Stranded,
+        },
+        since: moment(since),
+        delay,
+        spec: spec.map_or_else(|| present.clone(), Arc::new),
+        revision,
+        load: Loads(load),
+        detail: Arc::from(detail),
+    }
+}
+
+fn accepted(gave: v1::Gave) -> Accepted {
+    match gave {
+        v1::Gave::Done => Accepted::Done,
+        v1::Gave::Registered { node, session } => Accepted::Registered { node, session },
+        v1::Gave::MemberAdded { member } => Accepted::MemberAdded { member },
+    }
+}
