@@ -4,12 +4,14 @@
 //! SIGKILL. It needs no root and no configuration, and when it ends nothing is left: no process, no folder. Everything that
 //! it does to the cluster goes through the public API.
 
+mod cgroup;
 mod control;
 mod folder;
 mod node;
 mod ports;
 mod process;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -181,9 +183,12 @@ fn clear_away_dead(runtime_file: &Path) -> Result<(), DevError> {
         Err(RuntimeError::None) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    for node in dead.nodes.values() {
-        process::kill_all(&node.data_dir);
-    }
+    let cgroups = dead
+        .nodes
+        .values()
+        .flat_map(|node| process::kill_all(&node.data_dir).cgroups)
+        .collect();
+    cgroup::remove(&cgroups);
     folder::remove_dead(&dead.folder);
     std::fs::remove_file(runtime_file).map_err(io(format!("remove {}", runtime_file.display())))
 }
@@ -391,7 +396,10 @@ impl Cluster {
 
     /// Ends every process, first by asking, and removes the runtime file. The folder goes with the cluster.
     async fn end(&mut self, signals: &mut Signals) {
-        for node in &self.nodes {
+        let mut cgroups = BTreeSet::new();
+        for node in &mut self.nodes {
+            cgroups.append(&mut node.cgroups);
+            cgroups.append(&mut cgroup::of_processes(&process::of_node(&node.data_dir)));
             node.terminate();
         }
         let began = Instant::now();
@@ -407,9 +415,10 @@ impl Cluster {
             }
         }
         for node in &mut self.nodes {
-            process::kill_all(&node.data_dir);
+            cgroups.append(&mut process::kill_all(&node.data_dir).cgroups);
             node.reap().await;
         }
+        cgroup::remove(&cgroups);
         if let Err(error) = std::fs::remove_file(&self.runtime_file) {
             eprintln!("paceline dev: can't remove {}: {error}", self.runtime_file.display());
         }

@@ -229,7 +229,7 @@ fn clock() -> std::io::Result<()> {
 
 /// Waits without a way to be woken.
 fn pause(length: Duration) {
-    let (_sender, receiver) = mpsc::channel::<()>();
+    let (_sender, receiver) = mpsc::sync_channel::<()>(0);
     let _ = receiver.recv_timeout(length);
 }
 

@@ -189,17 +189,14 @@ impl Event {
     /// What it is about: `package:NAME`, `group:NAME`, `node:NAME`, `member:ID` or `cluster`.
     #[must_use]
     pub fn resource(&self) -> String {
-        match &self.kind {
-            EventKind::ClusterCreated { .. } | EventKind::ClusterChanged | EventKind::PlacingBegan { .. } => {
-                String::from("cluster")
-            }
-            EventKind::MemberAdded { member, .. } | EventKind::MemberRemoved { member, .. } => format!("member:{member}"),
-            kind => match (kind.package(), kind.group(), kind.node()) {
-                (Some(package), _, _) => format!("package:{package}"),
-                (None, Some(group), _) => format!("group:{group}"),
-                (None, None, Some(node)) => format!("node:{node}"),
-                (None, None, None) => String::from("cluster"),
-            },
+        if let EventKind::MemberAdded { member, .. } | EventKind::MemberRemoved { member, .. } = &self.kind {
+            return format!("member:{member}");
+        }
+        match (self.kind.package(), self.kind.group(), self.kind.node()) {
+            (Some(package), _, _) => format!("package:{package}"),
+            (None, Some(group), _) => format!("group:{group}"),
+            (None, None, Some(node)) => format!("node:{node}"),
+            (None, None, None) => String::from("cluster"),
         }
     }
 

@@ -270,12 +270,11 @@ fn action_between(was: &Instance, is: &Instance) -> Option<Action> {
     }
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "all other events are about what runs, not about what is defined")]
 fn is_definition(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::PackageDefined { .. } | EventKind::PackageChanged { .. } | EventKind::PackageRemoved { .. } => true,
-        _ => false,
-    }
+    matches!(
+        kind,
+        EventKind::PackageDefined { .. } | EventKind::PackageChanged { .. } | EventKind::PackageRemoved { .. }
+    )
 }
 
 /// A change of what is defined, in words.

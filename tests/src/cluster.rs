@@ -181,7 +181,7 @@ impl Cluster {
     /// # Errors
     /// Where no complete answer came.
     pub fn send(&self, node: &Node, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
-        let kind = if path == "/v1/config" && body.starts_with(['[', '#']) {
+        let kind = if path.starts_with("/v1/config") && body.trim_start().starts_with(['[', '#']) {
             "application/toml"
         } else {
             "application/json"
@@ -228,6 +228,8 @@ impl Cluster {
     /// # Errors
     /// Where it is refused, or none answers in time.
     pub fn change(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Done> {
+        // Less than the limit of a request, so that a result that does not come is told and not cut off.
+        let path = &format!("{path}?wait=30s");
         let answer = wait_for(&format!("an answer to {method} {path}"), CHANGE_LIMIT, || {
             let mut last = String::new();
             for node in &self.nodes {

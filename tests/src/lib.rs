@@ -12,6 +12,7 @@ pub mod command_line;
 pub mod fault;
 pub mod http;
 pub mod invariants;
+pub mod nemesis;
 pub mod node;
 pub mod oracle;
 pub mod processes;

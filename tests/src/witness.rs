@@ -151,7 +151,7 @@ pub fn read(directory: &Path) -> anyhow::Result<Vec<Record>> {
             }
         }
     }
-    records.sort_by(|a, b| (a.at_ns, a.pid).cmp(&(b.at_ns, b.pid)));
+    records.sort_by_key(|r| (r.at_ns, r.pid));
     Ok(records)
 }
 
@@ -205,7 +205,7 @@ pub fn intervals(records: &[Record]) -> Vec<Interval> {
         }
     }
     done.extend(open.into_values());
-    done.sort_by(|a, b| (a.from_ns, a.epoch).cmp(&(b.from_ns, b.epoch)));
+    done.sort_by_key(|i| (i.from_ns, i.epoch));
     done
 }
 

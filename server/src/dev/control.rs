@@ -43,22 +43,24 @@ async fn perform(ask: Ask, nodes: &mut [DevNode]) -> Told {
     };
     let node = &mut nodes[position];
     let wall_ms = wall_ms();
-    match ask {
-        Ask::KillNode { .. } => match process::kill_all(&node.data_dir) {
-            0 => refused(format!(
-                "{} does not run: start it with `paceline start-node {}`",
-                node.name, node.name
-            )),
-            killed => {
-                node.reap().await;
-                Told {
-                    ok: true,
-                    detail: format!("{}: SIGKILL to all its {killed} processes", node.name),
-                    wall_ms,
-                    killed,
-                }
+    match &ask {
+        Ask::KillNode { .. } => {
+            let killed = process::kill_all(&node.data_dir);
+            if killed.count == 0 {
+                return refused(format!(
+                    "{name} does not run: start it with `paceline start-node {name}`"
+                ));
             }
-        },
+            node.cgroups.extend(killed.cgroups);
+            node.reap().await;
+            let detail = format!("{name}: SIGKILL to all its {} processes", killed.count);
+            Told {
+                ok: true,
+                detail,
+                wall_ms,
+                killed: killed.count,
+            }
+        }
         Ask::StartNode { .. } => {
             if !process::of_node(&node.data_dir).is_empty() {
                 return refused(format!("{} already runs", node.name));

@@ -1,5 +1,6 @@
 //! One node of a throw-away cluster: its files, and its `paceline serve`.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -28,6 +29,8 @@ pub(super) struct DevNode {
     pub(super) log: PathBuf,
     pub(super) api: String,
     pub(super) peer: String,
+    /// Control groups that a killed daemon could not remove.
+    pub(super) cgroups: BTreeSet<String>,
     program: PathBuf,
     child: Option<Child>,
 }
@@ -65,6 +68,7 @@ impl DevNode {
             config,
             api,
             peer,
+            cgroups: BTreeSet::new(),
             program: program.to_owned(),
             child: None,
         })

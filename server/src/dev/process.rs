@@ -3,12 +3,15 @@
 //! Whatever a node starts carries `PACELINE_NODE_ROOT` in its environment: parent, server, daemon, supervisors, packages and
 //! what these start. So a node dies as a machine does: all of it, at once.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::cgroup;
 
 /// The variable.
 pub(super) const NODE_ROOT: &str = "PACELINE_NODE_ROOT";
@@ -32,11 +35,23 @@ pub(super) fn of_node(data_dir: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// SIGKILL to every process of the node, again and again until none is left. Returns how many there were at first.
-pub(super) fn kill_all(data_dir: &Path) -> usize {
+/// What was killed.
+#[derive(Debug, Default)]
+pub(super) struct Killed {
+    /// How many processes there were.
+    pub(super) count: usize,
+    /// The control groups that they were in, which nobody else removes now.
+    pub(super) cgroups: BTreeSet<String>,
+}
+
+/// SIGKILL to every process of the node, again and again until none is left.
+pub(super) fn kill_all(data_dir: &Path) -> Killed {
     let began = Instant::now();
     let mut left = of_node(data_dir);
-    let count = left.len();
+    let killed = Killed {
+        count: left.len(),
+        cgroups: cgroup::of_processes(&left),
+    };
     while !left.is_empty() && began.elapsed() < KILL_MAX {
         for pid in &left {
             // It may have ended by itself meanwhile.
@@ -45,7 +60,7 @@ pub(super) fn kill_all(data_dir: &Path) -> usize {
         std::thread::yield_now();
         left = of_node(data_dir);
     }
-    count
+    killed
 }
 
 #[cfg(test)]
@@ -67,7 +82,7 @@ mod tests {
         while of_node(folder.path()).len() < 3 && began.elapsed() < Duration::from_secs(5) {
             std::thread::yield_now();
         }
-        assert_eq!(kill_all(folder.path()), 3);
+        assert_eq!(kill_all(folder.path()).count, 3);
         child.wait().unwrap();
         assert!(of_node(folder.path()).is_empty());
     }
@@ -81,7 +96,7 @@ mod tests {
             .spawn()
             .unwrap();
         assert!(of_node(&folder.path().join("n1")).is_empty());
-        assert_eq!(kill_all(&folder.path().join("n10")), 1);
+        assert_eq!(kill_all(&folder.path().join("n10")).count, 1);
         child.wait().unwrap();
     }
 }

@@ -168,6 +168,7 @@ pub enum Command {
 /// One change of what is defined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "nearly all changes are the large one")]
 pub enum ConfigChange {
     /// Replaces the cluster's own settings.
     PutCluster(ClusterSpec),

@@ -56,11 +56,6 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
         Some(value)
     }
 
-    /// All entries, in no order that means anything.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.root.iter().flat_map(|branch| branch.iter()).flat_map(|shard| shard.iter())
-    }
-
     fn shard(&mut self, key: &K) -> Option<&mut BTreeMap<K, V>> {
         let (branch, shard) = path(key);
         let branch = Arc::make_mut(Arc::make_mut(&mut self.root).get_mut(branch)?);

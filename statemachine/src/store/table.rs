@@ -36,11 +36,6 @@ impl<T: Clone + Feed> Table<T> {
         Self { root: Arc::new(Vec::new()), free: Arc::new(BTreeSet::new()), high: 0, sum: 0, dirty: Vec::new() }
     }
 
-    /// How many rows there are.
-    pub(crate) fn len(&self) -> usize {
-        place(self.high).saturating_sub(self.free.len())
-    }
-
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
         let (branch, page, row) = path(number);
         let row = self.root.get(branch)?.get(page)?.get(row)?.as_ref()?;

@@ -188,11 +188,11 @@ impl Client {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
             filled += read;
-            if let Some((status, length)) = measure_answer(&buffer[..filled]) {
-                if filled >= length {
-                    self.stream = Some(stream);
-                    return Ok(status);
-                }
+            if let Some((status, length)) = measure_answer(&buffer[..filled])
+                && filled >= length
+            {
+                self.stream = Some(stream);
+                return Ok(status);
             }
             if filled == buffer.len() {
                 return Err(std::io::Error::other("the answer is longer than any answer to a write"));
