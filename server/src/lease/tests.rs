@@ -18,7 +18,7 @@ impl World {
     fn new() -> (Self, NodeId, SessionId) {
         let mut world = Self { state: State::new(), at: Timestamp(1000) };
         let name = NodeName::new("n1").unwrap();
-        world.apply(Command::CreateCluster { id: "c".to_owned(), member: name, peer: Vec::new(), api: String::new() });
+        world.apply(Command::CreateCluster { id: "c".to_owned(), member: name, peer: vec!["127.0.0.1:7401".to_owned()], api: "127.0.0.1:7400".to_owned() });
         let (node, session) = world.register("n1", Vec::new());
         (world, node, session)
     }
@@ -38,7 +38,7 @@ impl World {
             ended,
             capacity: Capacity::default(),
             labels: BTreeMap::new(),
-            api: String::new(),
+            api: "127.0.0.1:7400".to_owned(),
         };
         match self.apply(Command::RegisterNode(register)) {
             Accepted::Registered { node, session } => (node, session),
