@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use statemachine::State;
+use statemachine::cluster::LeaseTail;
 use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
-use statemachine::node::NodeStatus;
-use statemachine::time::Millis;
+use statemachine::time::{Millis, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::raft::{BootTime, Leadership, RaftNode, ReadError};
@@ -27,6 +27,12 @@ const QUEUE_MAX: usize = 65_536;
 const LOST_MAX: usize = 4096;
 /// A sweep that comes later than this after the one before means that this process stood still: renewals may lie unread.
 const STALL: Duration = Duration::from_millis(250);
+/// A proposal of lost sessions that has no effect by then is made again, in the same term.
+const PROPOSE_AGAIN: Duration = Duration::from_millis(500);
+/// An extended lease is granted so long after its command, in cluster time, and the cluster's own from then on. So the last
+/// such grant has ended before the state forgets the extension, which is `2 T + 10 s` after the command: `W(T)` is less than
+/// 1.23 T + 0.2 s, and cluster time is at most 10 % fast.
+const EXTENSION_GRANTED_FOR: Millis = Millis(5000);
 
 /// What an answered renewal grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,17 @@ pub struct Decision<T> {
     pub grant: Result<RenewalGrant, RenewError>,
 }
 
+/// Now, in all that decisions need of it.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// This machine's boot clock.
+    pub boot: BootTime,
+    /// Cluster time, as this leader counts it.
+    pub at: Timestamp,
+    /// The state, with all that was committed before the round began.
+    pub state: &'a State,
+}
+
 /// Pure: which renewals are answered, and which sessions are lost. `T` is whatever names a renewal to the caller.
 ///
 /// # Invariants
@@ -83,7 +100,7 @@ pub struct Decision<T> {
 pub struct LeaseTable<T> {
     reign: Option<Reign>,
     sessions: BTreeMap<SessionId, Entry>,
-    proposed: BTreeSet<SessionId>,
+    proposed: BTreeMap<SessionId, BootTime>,
     arrived: Vec<Waiting<T>>,
     asked: BTreeMap<Round, Vec<Waiting<T>>>,
     next_round: u64,
@@ -120,7 +137,7 @@ impl<T> LeaseTable<T> {
         Self {
             reign: None,
             sessions: BTreeMap::new(),
-            proposed: BTreeSet::new(),
+            proposed: BTreeMap::new(),
             arrived: Vec::new(),
             asked: BTreeMap::new(),
             next_round: 0,
@@ -174,15 +191,15 @@ impl<T> LeaseTable<T> {
         Some(round)
     }
 
-    /// A quorum has confirmed the lead of `term` in this round, and `state` has all that older terms left over.
+    /// A quorum has confirmed the lead of `term` in this round, and the moment's state has all that older terms left over.
     #[must_use]
-    pub fn on_round_confirmed(&mut self, round: Round, term: Term, now: BootTime, state: &State) -> Vec<Decision<T>> {
+    pub fn on_round_confirmed(&mut self, round: Round, term: Term, now: Moment<'_>) -> Vec<Decision<T>> {
         let waiting = self.asked.remove(&round).unwrap_or_default();
         let leads = self.term() == Some(term);
         waiting
             .into_iter()
             .map(|Waiting { node, session, renewal }| {
-                let grant = if leads { self.grant(node, session, now, state) } else { Err(RenewError::NotLeader { leader: None }) };
+                let grant = if leads { self.grant(node, session, now) } else { Err(RenewError::NotLeader { leader: None }) };
                 Decision { renewal, grant }
             })
             .collect()
@@ -195,26 +212,21 @@ impl<T> LeaseTable<T> {
         waiting.into_iter().map(|waiting| Decision { renewal: waiting.renewal, grant: Err(RenewError::NoQuorum) }).collect()
     }
 
-    fn grant(&mut self, node: NodeId, session: SessionId, now: BootTime, state: &State) -> Result<RenewalGrant, RenewError> {
-        let status = state.node(node).map(|node| node.status);
-        let Some(NodeStatus::Up { session: present, lease }) = status else { return Err(RenewError::SessionEnded) };
-        if present != session || self.proposed.contains(&session) {
-            return Err(RenewError::SessionEnded);
-        }
-        // The session's own lease may be longer for a while: a planned restart, or a lease that was just shortened. What
-        // is granted is the cluster's, or the session's extended one; what is waited for is the longest that may be out.
-        let granted = granted_lease(state, lease);
-        let wait = wait_of(lease.max(granted));
-        let lost_at = now.plus(Duration::from_millis(wait.0));
-        let entry = self.sessions.entry(session).or_insert(Entry { lost_at, answered: None });
-        // Never earlier: a longer lease that was answered before may still be armed.
-        entry.lost_at = entry.lost_at.max(lost_at);
-        entry.answered = Some(now);
-        let timers = Timers::derive(granted).or_else(|_| Timers::derive(LEASE_DEFAULT)).map_err(|_| RenewError::NoQuorum)?;
-        // An extended lease is renewed as often as the cluster's own.
-        let usual = Timers::derive(cluster_lease(state)).unwrap_or(timers);
+    fn grant(&mut self, node: NodeId, session: SessionId, now: Moment<'_>) -> Result<RenewalGrant, RenewError> {
+        let Moment { boot, at, state } = now;
+        let row = state.node(node).filter(|row| row.session() == Some(session));
+        let Some(row) = row.filter(|_| !self.proposed.contains_key(&session)) else { return Err(RenewError::SessionEnded) };
+        let usual = Timers::of(cluster_lease(state));
+        let lease = match row.extended {
+            Some(extended) if may_still_extend(extended, at) => extended.lease.max(Millis(usual.lease_ms)),
+            Some(_) | None => Millis(usual.lease_ms),
+        };
+        let entry = self.seen(session, boot, state);
+        // Never earlier than before: a longer lease that was answered may still be armed.
+        entry.lost_at = entry.lost_at.max(boot.plus(wait(lease)));
+        entry.answered = Some(boot);
         Ok(RenewalGrant {
-            lease: granted,
+            lease,
             soft: Millis(usual.soft_ms),
             renew: Millis(usual.renew_ms),
             retry: Millis(usual.retry_ms),
@@ -222,45 +234,42 @@ impl<T> LeaseTable<T> {
     }
 
     /// The sessions whose lease has surely ended by now. They are to be proposed as lost in this term, and are never
-    /// answered again.
+    /// answered again. What was returned and is still in the state after [`PROPOSE_AGAIN`] is returned again.
     #[must_use]
     pub fn sweep(&mut self, now: BootTime, state: &State) -> Vec<(NodeId, SessionId)> {
-        let Some(reign) = self.reign else { return Vec::new() };
-        let stalled = self.swept.is_some_and(|swept| now.since(swept) > STALL);
-        self.swept = Some(now);
-        if stalled {
-            // Answers take two renewals' time to come in; to wait longer is always safe.
-            let cluster = cluster_lease(state);
-            self.not_before = now.plus(Duration::from_millis(cluster.0 / 2));
+        if self.reign.is_none() {
+            return Vec::new();
         }
-        let high = state.cluster().map_or(LEASE_DEFAULT, |cluster| cluster.lease_high.max(cluster.spec.lease));
-        let wait_all = Duration::from_millis(wait_of(high).0);
+        if self.swept.is_some_and(|swept| now.since(swept) > STALL) {
+            // Renewals that came while this process stood still may lie unread; to wait longer is always safe.
+            self.not_before = now.plus(Duration::from_millis(cluster_lease(state).0 / 2));
+        }
         let mut present = BTreeSet::new();
         let mut lost = Vec::new();
-        for node in state.nodes() {
-            let NodeStatus::Up { session, lease } = node.status else { continue };
+        for (node, session) in state.nodes().filter_map(|node| Some((node.id, node.session()?))) {
             present.insert(session);
-            // A session that this leader has not answered yet may have been answered by the one before, until just now; one
-            // that is new here had its registration answered at the earliest when this server first saw it.
-            let first = self.sessions.get(&session).is_none() && self.swept_before(reign, now);
-            let from = if first { now } else { reign.since };
-            let own = Duration::from_millis(wait_of(lease).0);
-            let entry = self
-                .sessions
-                .entry(session)
-                .or_insert(Entry { lost_at: from.plus(wait_all.max(own)), answered: None });
-            if now > entry.lost_at && now >= self.not_before && !self.proposed.contains(&session) && lost.len() < LOST_MAX {
-                lost.push((node.id, session));
+            let lost_at = self.seen(session, now, state).lost_at;
+            let due = match self.proposed.get(&session) {
+                Some(proposed) => now.since(*proposed) > PROPOSE_AGAIN,
+                None => now > lost_at && now >= self.not_before,
+            };
+            if due && lost.len() < LOST_MAX {
+                lost.push((node, session));
             }
         }
+        self.swept = Some(now);
         self.sessions.retain(|session, _| present.contains(session));
-        self.proposed.retain(|session| present.contains(session));
-        self.proposed.extend(lost.iter().map(|(_, session)| *session));
+        self.proposed.retain(|session, _| present.contains(session));
+        self.proposed.extend(lost.iter().map(|(_, session)| (*session, now)));
         lost
     }
 
-    fn swept_before(&self, reign: Reign, now: BootTime) -> bool {
-        now > reign.since
+    /// A session's entry. One that is seen for the first time may have been answered by the leader before, until the moment
+    /// in which this one knew that it leads, and with the longest lease that may still be out (rule 4).
+    fn seen(&mut self, session: SessionId, now: BootTime, state: &State) -> &mut Entry {
+        let from = self.reign.filter(|_| self.swept.is_none()).map_or(now, |reign| reign.since);
+        let high = state.cluster().map_or(LEASE_DEFAULT, |cluster| cluster.lease_high.max(cluster.spec.lease));
+        self.sessions.entry(session).or_insert_with(|| Entry { lost_at: from.plus(wait(high)), answered: None })
     }
 
     /// Whether the lead may be handed over without stopping packages: every session that is up was answered within
@@ -270,8 +279,8 @@ impl<T> LeaseTable<T> {
     /// In words, which session was not.
     pub fn may_hand_over(&self, now: BootTime, within: Duration, state: &State) -> Result<(), String> {
         for node in state.nodes() {
-            let NodeStatus::Up { session, .. } = node.status else { continue };
-            if self.proposed.contains(&session) {
+            let Some(session) = node.session() else { continue };
+            if self.proposed.contains_key(&session) {
                 continue;
             }
             let answered = self.sessions.get(&session).and_then(|entry| entry.answered);
@@ -297,9 +306,17 @@ fn cluster_lease(state: &State) -> Millis {
     state.cluster().map_or(LEASE_DEFAULT, |cluster| cluster.spec.lease)
 }
 
-/// The cluster's lease, or the session's own where that was extended for a planned restart.
-fn granted_lease(state: &State, session: Millis) -> Millis {
-    cluster_lease(state).max(session)
+/// Whether the extension was made so lately that the lease may be granted.
+fn may_still_extend(extended: LeaseTail, at: Timestamp) -> bool {
+    // When the command was applied: `LeaseTail::from_now` counts from there.
+    let kept = LeaseTail::from_now(extended.lease, Timestamp(0)).until;
+    let made = Timestamp(extended.until.0.saturating_sub(kept.0));
+    at.since(made) <= EXTENSION_GRANTED_FOR
+}
+
+/// `W` of a lease.
+fn wait(lease: Millis) -> Duration {
+    Duration::from_millis(wait_of(lease).0)
 }
 
 type Reply = oneshot::Sender<Result<RenewalGrant, RenewError>>;
@@ -312,21 +329,23 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Starts the task that answers and sweeps; it ends with the last handle. Must be called on Raft's runtime.
+    /// Starts the task that answers and sweeps; it ends with the server. Must be called on Raft's runtime.
     #[must_use]
     pub fn start(raft: RaftNode) -> Self {
         let (arrivals, queue) = mpsc::channel(QUEUE_MAX);
         let table = Arc::new(Mutex::new(LeaseTable::new()));
-        raft.set_hand_over_guard({
-            let (table, raft) = (Arc::clone(&table), raft.clone());
-            move || {
-                
-                let state = raft.state();
-                let renew = Timers::derive(cluster_lease(&state)).map_or(100, |timers| timers.renew_ms);
-                lock(&table).may_hand_over(BootTime::now(), Duration::from_millis(2 * renew), &state)
+        let guarded = Arc::clone(&table);
+        raft.set_hand_over_guard(move |state| {
+            let within = Duration::from_millis(2 * Timers::of(cluster_lease(state)).renew_ms);
+            lock(&guarded).may_hand_over(BootTime::now(), within, state)
+        });
+        let (serving, stopping) = (run(raft.clone(), queue, table), raft.stopping());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = stopping.cancelled() => {}
             }
         });
-        tokio::spawn(run(raft.clone(), queue, table));
         Self { raft, arrivals }
     }
 
@@ -361,6 +380,7 @@ async fn run(raft: RaftNode, mut queue: mpsc::Receiver<(NodeId, SessionId, Reply
     let mut under_way = false;
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    follow(&table, *leadership.borrow_and_update());
     loop {
         tokio::select! {
             // A change of leader and the end of a round come before more work.
@@ -412,8 +432,9 @@ fn follow(table: &Table, now: Leadership) {
 fn answer(raft: &RaftNode, table: &Table, round: Round, outcome: Result<Term, ReadError>) {
     let decisions = match outcome {
         Ok(term) => {
-            let state = raft.state();
-            lock(table).on_round_confirmed(round, term, BootTime::now(), &state)
+            let (state, boot) = (raft.state(), BootTime::now());
+            let at = raft.cluster_time(term).unwrap_or(Timestamp(u64::MAX));
+            lock(table).on_round_confirmed(round, term, Moment { boot, at, state: &state })
         }
         Err(_) => lock(table).on_round_failed(round),
     };
@@ -442,8 +463,11 @@ fn sweep(raft: &RaftNode, table: &Table, now: Leadership) {
     tokio::spawn(async move {
         let command = Command::NodeLost { sessions: lost, term: now.term };
         if let Err(error) = raft.propose_in_term(command, now.term).await {
-            // Not tried again in this term by a new proposal: the sweep of the next leader finds them.
-            tracing::warn!(%error, "lost sessions could not be recorded");
+            // A later sweep of this term proposes them again; the next leader finds them itself.
+            tracing::warn!(%error, "lost sessions could not be recorded yet");
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,12 @@ use statemachine::State;
 use statemachine::command::{Command, RequestId};
 use statemachine::id::{Index, MemberId, NodeName, Term};
 use statemachine::log::v1::Proposal;
+use statemachine::time::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, ProposeError, ReadError};
-use super::clock::ClusterClock;
+use super::clock::{BootTime, ClusterClock};
 use super::leadership::{self, Leadership};
 use super::log_store::LogStore;
 use super::machine::{Applied, Machine};
@@ -167,7 +168,7 @@ pub struct RaftNode {
     pub(super) core: Arc<Core>,
 }
 
-type Guard = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+type Guard = Box<dyn Fn(&State) -> Result<(), String> + Send + Sync>;
 
 pub(super) struct Core {
     pub options: RaftOptions,
@@ -303,8 +304,8 @@ impl RaftNode {
     /// [`ReadError`] where nobody can confirm it.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         self.core.check_read()?;
-        let index = self.core.reads.index(ReadScope::Anywhere, self.core.leader_wait()).await?;
-        self.core.wait_applied(index).await
+        let point = self.core.reads.point(ReadScope::Anywhere, self.core.leader_wait()).await?;
+        self.core.wait_applied(point.index).await
     }
 
     /// A quorum round begun after this call, as leader: the term that it confirms, once all that older terms left over is
@@ -314,14 +315,21 @@ impl RaftNode {
     /// [`ReadError`] where this server does not lead or reaches no majority.
     pub async fn confirm_leadership(&self) -> Result<Term, ReadError> {
         self.core.check_read()?;
-        let before = *self.core.leadership.borrow();
-        let index = self.core.reads.index(ReadScope::Here, Duration::ZERO).await?;
-        self.core.wait_applied(index).await?;
-        let after = *self.core.leadership.borrow();
-        if before.term != after.term || !after.ready {
-            return Err(ReadError::NoLeader { retry_after: Duration::from_millis(100) });
-        }
-        Ok(after.term)
+        let point = self.core.reads.point(ReadScope::Here, Duration::ZERO).await?;
+        self.core.wait_applied(point.index).await?;
+        Ok(Term(point.term))
+    }
+
+    /// Cluster time, where this server leads in that term and may act.
+    #[must_use]
+    pub fn cluster_time(&self, term: Term) -> Option<Timestamp> {
+        self.core.clock.now(term, BootTime::now())
+    }
+
+    /// Ends with the server: for tasks that work on its behalf.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.core.stopping.clone()
     }
 
     /// What this server knows of its Raft group.
@@ -383,7 +391,7 @@ impl RaftNode {
     }
 
     /// Asked before the lead is handed over: refuses while a node might lose its lease by it.
-    pub fn set_hand_over_guard(&self, guard: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn set_hand_over_guard(&self, guard: impl Fn(&State) -> Result<(), String> + Send + Sync + 'static) {
         let _ = self.core.hand_over_guard.set(Box::new(guard));
     }
 

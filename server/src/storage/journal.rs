@@ -213,24 +213,20 @@ impl Journal {
         Ok(page.finish(after, &self.lock().gaps))
     }
 
-    /// One event by its place; none where this server does not have it.
+    /// One event.
     ///
     /// # Errors
     /// Where what is stored can't be read.
     pub fn event(&self, index: u64, sequence: u32) -> io::Result<Option<EventRecord>> {
-        let recent = self.recent();
-        let at = recent.partition_point(|record| (record.index, record.sequence) < (index, sequence));
-        if let Some(record) = recent.get(at).filter(|record| (record.index, record.sequence) == (index, sequence)) {
-            return Ok(Some(EventRecord::clone(record)));
+        let recent = {
+            let shared = self.lock();
+            let at = shared.recent.partition_point(|record| (record.index, record.sequence) < (index, sequence));
+            shared.recent.get(at).filter(|record| (record.index, record.sequence) == (index, sequence)).cloned()
+        };
+        match recent {
+            Some(record) => Ok(Some(EventRecord::clone(&record))),
+            None => self.backend.get(Family::Journal, &journal_key(index, sequence))?.map(|value| decode(&value)).transpose(),
         }
-        let mut found = None;
-        self.scan(Direction::From(index), &mut |record| {
-            if (record.index, record.sequence) == (index, sequence) {
-                found = Some(record.clone());
-            }
-            found.is_none() && (record.index, record.sequence) < (index, sequence)
-        })?;
-        Ok(found)
     }
 
     fn newest(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
@@ -459,6 +455,8 @@ mod tests {
         assert_eq!((second.events.len(), second.more), (1, false));
         let newest = journal.read(&EventFilter::default(), 1).unwrap();
         assert_eq!(newest.events[0].text, "e");
+        assert_eq!(journal.event(2, 1).unwrap().unwrap().text, "c");
+        assert_eq!(journal.event(3, 0).unwrap(), None);
         let glob = EventFilter { after: Some(Index(0)), resource: Some("*p0".to_owned()), ..EventFilter::default() };
         assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
         writer.stop();
