@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use statemachine::command::{
-    Capacity, Command, ConfigChange, Fencing, InstanceReport, InstanceState, Mode, Observation, OnQuorumLoss, PackageSpec,
-    RegisterNode, RequestId, RestartSpec, RunSpec,
+    Capacity, Command, ConfigChange, Fencing, InstanceReport, InstanceState, Mode, Observation, OnQuorumLoss,
+    PackageSpec, RegisterNode, RequestId, RestartSpec, RunSpec,
 };
 use statemachine::entry::Entry;
 use statemachine::id::{NodeName, PackageName, Term};
@@ -17,7 +17,9 @@ use statemachine::{State, apply};
 
 fn main() {
     let big = std::env::args().any(|word| word == "big");
-    println!("| packages / nodes | define | node down p50 / p99 | packages moved | set attribute p50 / p99 | with a key |");
+    println!(
+        "| packages / nodes | define | node down p50 / p99 | packages moved | set attribute p50 / p99 | with a key |"
+    );
     println!("| --- | --- | --- | --- | --- | --- |");
     measure(1_000, 32);
     measure(10_000, 1_000);
@@ -33,7 +35,13 @@ fn measure(packages: u64, nodes: u64) {
     let started = Instant::now();
     for first in (0..packages).step_by(10_000) {
         let changes = (first..packages.min(first + 10_000)).map(|number| ConfigChange::PutPackage(package(number)));
-        bench.apply(None, Command::Configure { expect: None, changes: changes.collect() });
+        bench.apply(
+            None,
+            Command::Configure {
+                expect: None,
+                changes: changes.collect(),
+            },
+        );
     }
     let define = started.elapsed();
     bench.answer();
@@ -45,13 +53,22 @@ fn measure(packages: u64, nodes: u64) {
         let node = bench.state.node_by_name(&name).unwrap();
         let (id, session) = (node.id, node.status.session());
         moved += node.instances.len();
-        down.push(bench.apply(None, Command::NodeLost { sessions: vec![(id, session)], term: Term(1) }));
+        down.push(bench.apply(
+            None,
+            Command::NodeLost {
+                sessions: vec![(id, session)],
+                term: Term(1),
+            },
+        ));
         bench.apply(None, register(number, round + 1, nodes, packages));
     }
     let mut plain = Vec::new();
     let mut keyed = Vec::new();
     for round in 0..5_000u64 {
-        let key = RequestId { client: format!("client-{}", round % 64), key: format!("{round}") };
+        let key = RequestId {
+            client: format!("client-{}", round % 64),
+            key: format!("{round}"),
+        };
         plain.push(bench.apply(None, attribute(round, nodes)));
         keyed.push(bench.apply(Some(key), attribute(round, nodes)));
     }
@@ -73,7 +90,15 @@ impl Bench {
     fn create(&mut self, nodes: u64, packages: u64) {
         let member = NodeName::new("n0").unwrap();
         let peer = vec!["127.0.0.1:1".into()];
-        self.apply(None, Command::CreateCluster { id: "c".into(), member, peer, api: "127.0.0.1:2".into() });
+        self.apply(
+            None,
+            Command::CreateCluster {
+                id: "c".into(),
+                member,
+                peer,
+                api: "127.0.0.1:2".into(),
+            },
+        );
         for number in 0..nodes {
             self.apply(None, register(number, 0, nodes, packages));
         }
@@ -98,7 +123,15 @@ impl Bench {
                 }))
             });
             let observations = running.collect();
-            self.apply(None, Command::Observe { node: id, session, sequence, observations });
+            self.apply(
+                None,
+                Command::Observe {
+                    node: id,
+                    session,
+                    sequence,
+                    observations,
+                },
+            );
         }
     }
 
@@ -148,7 +181,10 @@ fn package(number: u64) -> PackageSpec {
         enabled: true,
         safety: Fencing::Lease,
         on_quorum_loss: OnQuorumLoss::Stop,
-        restart: RestartSpec { attempts: 3, within: Millis(600_000) },
+        restart: RestartSpec {
+            attempts: 3,
+            within: Millis(600_000),
+        },
         run: RunSpec {
             command: vec!["/bin/true".into()],
             environment: BTreeMap::new(),
@@ -164,7 +200,11 @@ fn package(number: u64) -> PackageSpec {
 
 fn attribute(round: u64, nodes: u64) -> Command {
     let node = NodeName::new(&format!("n{}", round % nodes.min(3))).unwrap();
-    Command::SetAttribute { node, key: format!("key-{}", round % 256), value: Some("x".repeat(256)) }
+    Command::SetAttribute {
+        node,
+        key: format!("key-{}", round % 256),
+        value: Some("x".repeat(256)),
+    }
 }
 
 fn quantiles(mut times: Vec<Duration>) -> String {

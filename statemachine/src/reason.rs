@@ -102,7 +102,14 @@ impl Feed for Reason {
 
 impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { down, drained, not_listed, full, peers, banned } = *self;
+        let Self {
+            down,
+            drained,
+            not_listed,
+            full,
+            peers,
+            banned,
+        } = *self;
         let parts = [
             (down, "not up"),
             (drained, "drained"),
@@ -156,8 +163,15 @@ impl fmt::Display for Obstacle {
             Self::Down => f.write_str("the node is not up"),
             Self::Drained => f.write_str("the node is drained; `resume` it to use it again"),
             Self::NotListed => f.write_str("the package's list of nodes does not name it"),
-            Self::NoRoom { dimension, needed, free } => {
-                write!(f, "it needs {needed} {dimension} and the node has {free} left (the sum must stay below its capacity)")
+            Self::NoRoom {
+                dimension,
+                needed,
+                free,
+            } => {
+                write!(
+                    f,
+                    "it needs {needed} {dimension} and the node has {free} left (the sum must stay below its capacity)"
+                )
             }
             Self::Peer { package } => write!(f, "{package} of the same group is there"),
             Self::Banned { failures } => {

@@ -28,7 +28,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn name(name: &str) -> PackageName {
@@ -58,22 +61,46 @@ fn samples() -> BTreeMap<&'static str, Command> {
         timeout: Millis(2_000),
         failures: 2,
     });
-    let cluster =
-        ClusterSpec { name: "c".into(), lease: Millis(1_000), min_nodes: 1, start_wait: Millis(60_000) };
+    let cluster = ClusterSpec {
+        name: "c".into(),
+        lease: Millis(1_000),
+        min_nodes: 1,
+        start_wait: Millis(60_000),
+    };
     let report = |state| {
-        Observation::Instance(InstanceReport { package: name("a"), start: Epoch(3), epoch: Epoch(4), state, detail: "d".into() })
+        Observation::Instance(InstanceReport {
+            package: name("a"),
+            start: Epoch(3),
+            epoch: Epoch(4),
+            state,
+            detail: "d".into(),
+        })
     };
     let observations = vec![
         report(InstanceState::Running { mode: Mode::Active }),
         report(InstanceState::Running { mode: Mode::Standby }),
         report(InstanceState::Running { mode: Mode::Test }),
-        report(InstanceState::Failing { cause: EndCause::Exited { code: -1 } }),
-        report(InstanceState::Failing { cause: EndCause::Signalled { signal: 9 } }),
-        report(InstanceState::Ended { cause: EndCause::NotStarted }),
-        report(InstanceState::Ended { cause: EndCause::NotReady }),
-        report(InstanceState::Ended { cause: EndCause::ProbeFailed }),
-        report(InstanceState::Ended { cause: EndCause::LeaseEnded }),
-        report(InstanceState::Ended { cause: EndCause::Requested }),
+        report(InstanceState::Failing {
+            cause: EndCause::Exited { code: -1 },
+        }),
+        report(InstanceState::Failing {
+            cause: EndCause::Signalled { signal: 9 },
+        }),
+        report(InstanceState::Ended {
+            cause: EndCause::NotStarted,
+        }),
+        report(InstanceState::Ended {
+            cause: EndCause::NotReady,
+        }),
+        report(InstanceState::Ended {
+            cause: EndCause::ProbeFailed,
+        }),
+        report(InstanceState::Ended {
+            cause: EndCause::LeaseEnded,
+        }),
+        report(InstanceState::Ended {
+            cause: EndCause::Requested,
+        }),
     ];
     let changes = vec![
         ConfigChange::PutCluster(cluster),
@@ -84,22 +111,78 @@ fn samples() -> BTreeMap<&'static str, Command> {
         ConfigChange::RemoveGroup(statemachine::id::GroupName::new("old").unwrap()),
     ];
     let peer = vec!["10.0.0.1:7401".to_string()];
-    let wish = |wish| Command::SetWish { package: name("a"), wish };
+    let wish = |wish| Command::SetWish {
+        package: name("a"),
+        wish,
+    };
     BTreeMap::from([
-        ("create-cluster", Command::CreateCluster { id: "c1".into(), member: node("n1"), peer: peer.clone(), api: "a".into() }),
-        ("add-member", Command::AddMember { name: node("n2"), peer, api: "a".into() }),
+        (
+            "create-cluster",
+            Command::CreateCluster {
+                id: "c1".into(),
+                member: node("n1"),
+                peer: peer.clone(),
+                api: "a".into(),
+            },
+        ),
+        (
+            "add-member",
+            Command::AddMember {
+                name: node("n2"),
+                peer,
+                api: "a".into(),
+            },
+        ),
         ("remove-member", Command::RemoveMember { member: MemberId(7) }),
-        ("configure", Command::Configure { expect: Some(Index(9)), changes }),
+        (
+            "configure",
+            Command::Configure {
+                expect: Some(Index(9)),
+                changes,
+            },
+        ),
         ("set-wish-start", wish(Wish::Start)),
         ("set-wish-stop", wish(Wish::Stop)),
         ("set-wish-test", wish(Wish::Test)),
         ("promote", Command::Promote { package: name("a") }),
-        ("move", Command::Move { package: name("a"), to: node("n2") }),
+        (
+            "move",
+            Command::Move {
+                package: name("a"),
+                to: node("n2"),
+            },
+        ),
         ("clear", Command::Clear { package: name("a") }),
-        ("set-drain", Command::SetDrain { node: node("n1"), drain: true }),
-        ("set-attribute", Command::SetAttribute { node: node("n1"), key: "k".into(), value: Some("v".into()) }),
-        ("remove-attribute", Command::SetAttribute { node: node("n1"), key: "k".into(), value: None }),
-        ("confirm-down", Command::ConfirmDown { node: node("n1"), by: "ada".into() }),
+        (
+            "set-drain",
+            Command::SetDrain {
+                node: node("n1"),
+                drain: true,
+            },
+        ),
+        (
+            "set-attribute",
+            Command::SetAttribute {
+                node: node("n1"),
+                key: "k".into(),
+                value: Some("v".into()),
+            },
+        ),
+        (
+            "remove-attribute",
+            Command::SetAttribute {
+                node: node("n1"),
+                key: "k".into(),
+                value: None,
+            },
+        ),
+        (
+            "confirm-down",
+            Command::ConfirmDown {
+                node: node("n1"),
+                by: "ada".into(),
+            },
+        ),
         (
             "register-node",
             Command::RegisterNode(RegisterNode {
@@ -113,42 +196,88 @@ fn samples() -> BTreeMap<&'static str, Command> {
                 api: "10.0.0.1:7400".into(),
             }),
         ),
-        ("observe", Command::Observe { node: NodeId(2), session: SessionId(3), sequence: 4, observations }),
-        ("node-lost", Command::NodeLost { sessions: vec![(NodeId(2), SessionId(3))], term: Term(5) }),
-        ("extend-lease", Command::ExtendLease { node: NodeId(2), session: SessionId(3), lease: Millis(30_000) }),
-        ("leave-node", Command::LeaveNode { node: NodeId(2), session: SessionId(3) }),
+        (
+            "observe",
+            Command::Observe {
+                node: NodeId(2),
+                session: SessionId(3),
+                sequence: 4,
+                observations,
+            },
+        ),
+        (
+            "node-lost",
+            Command::NodeLost {
+                sessions: vec![(NodeId(2), SessionId(3))],
+                term: Term(5),
+            },
+        ),
+        (
+            "extend-lease",
+            Command::ExtendLease {
+                node: NodeId(2),
+                session: SessionId(3),
+                lease: Millis(30_000),
+            },
+        ),
+        (
+            "leave-node",
+            Command::LeaveNode {
+                node: NodeId(2),
+                session: SessionId(3),
+            },
+        ),
         ("tick", Command::Tick),
     ])
 }
 
 fn batch(entry: &Entry) -> Vec<u8> {
-    let proposals = vec![Proposal { request: entry.request.clone(), command: entry.command.clone() }];
-    rmp_serde::to_vec_named(&Batch { at: entry.at, wall_ms: entry.wall_ms, proposals }).unwrap()
+    let proposals = vec![Proposal {
+        request: entry.request.clone(),
+        command: entry.command.clone(),
+    }];
+    rmp_serde::to_vec_named(&Batch {
+        at: entry.at,
+        wall_ms: entry.wall_ms,
+        proposals,
+    })
+    .unwrap()
 }
 
 #[test]
 fn every_command_is_stored_as_ever() {
     let path = folder().join("commands-v1.txt");
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    let mut kept: BTreeMap<String, String> =
-        kept.lines().filter_map(|line| line.split_once(' ')).map(|(name, hex)| (name.into(), hex.into())).collect();
+    let mut kept: BTreeMap<String, String> = kept
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, hex)| (name.into(), hex.into()))
+        .collect();
     for (name, command) in samples() {
         let entry = Entry {
             index: Index(1),
             term: Term(1),
             at: Timestamp(1_234),
             wall_ms: 1_700_000_000_000,
-            request: Some(RequestId { client: "c".into(), key: "k".into() }),
+            request: Some(RequestId {
+                client: "c".into(),
+                key: "k".into(),
+            }),
             command,
         };
         let bytes = batch(&entry);
         if std::env::var_os("UPDATE").is_some() {
             kept.entry(name.to_string()).or_insert_with(|| hex(&bytes));
         }
-        let expected = kept.get(name).unwrap_or_else(|| panic!("{name} has no golden encoding: UPDATE=1 adds it"));
+        let expected = kept
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} has no golden encoding: UPDATE=1 adds it"));
         assert_eq!(&hex(&bytes), expected, "{name} is stored otherwise than before");
         let read: Batch = rmp_serde::from_slice(&unhex(expected)).unwrap();
-        assert_eq!(read.proposals[0].command, entry.command, "{name} is read otherwise than it was written");
+        assert_eq!(
+            read.proposals[0].command, entry.command,
+            "{name} is read otherwise than it was written"
+        );
     }
     let text: String = kept.iter().map(|(name, hex)| format!("{name} {hex}\n")).collect();
     if std::env::var_os("UPDATE").is_some() {
@@ -165,7 +294,13 @@ fn an_unknown_field_is_refused() {
         proposals: Vec<u8>,
         colour: u8,
     }
-    let bytes = rmp_serde::to_vec_named(&Newer { at: 1, wall_ms: 2, proposals: Vec::new(), colour: 3 }).unwrap();
+    let bytes = rmp_serde::to_vec_named(&Newer {
+        at: 1,
+        wall_ms: 2,
+        proposals: Vec::new(),
+        colour: 3,
+    })
+    .unwrap();
     assert!(rmp_serde::from_slice::<Batch>(&bytes).is_err());
 }
 
@@ -195,7 +330,12 @@ fn recorded_logs_replay_to_their_digests() {
             };
             let _ = apply(&mut state, &entry);
         }
-        assert_eq!(digest(&state).to_string(), parts[2], "line {}: the same log leads elsewhere", number + 1);
+        assert_eq!(
+            digest(&state).to_string(),
+            parts[2],
+            "line {}: the same log leads elsewhere",
+            number + 1
+        );
         let bytes = rmp_serde::to_vec_named(&to_stored(&state)).unwrap();
         let stored: v1::Snapshot = rmp_serde::from_slice(&bytes).unwrap();
         assert_eq!(digest(&from_stored(stored).unwrap()), digest(&state));
@@ -208,7 +348,10 @@ fn record() -> String {
     for file in ["hot-standby", "failovers-limit", "fenced", "drain", "redefine", "room"] {
         let mut world = World::new();
         let mut skipping = false;
-        for line in fs::read_to_string(plans.join(file).with_extension("txt")).unwrap().lines() {
+        for line in fs::read_to_string(plans.join(file).with_extension("txt"))
+            .unwrap()
+            .lines()
+        {
             skipping = line == "----" || (skipping && !line.is_empty());
             if !skipping && !line.is_empty() && !line.starts_with('#') {
                 script::line(&mut world, line);

@@ -21,26 +21,86 @@ use support::{Registration, World, observation, specs};
 /// One random step: small numbers, so that they meet the same few nodes and packages.
 #[derive(Clone, Debug)]
 enum Step {
-    Package { package: u8, group: u8, cpu: u8, priority: u8, nodes: u8, run: u8, odd: u8 },
-    Group { group: u8, standbys: u8, failovers: u8 },
-    Remove { package: u8 },
-    RemoveGroup { group: u8 },
-    Settings { min_nodes: u8, lease: u8 },
-    Up { node: u8, clean: bool, cpu: u8, machine: u8 },
-    Lost { nodes: u8, wrong_term: bool },
-    Leave { node: u8 },
-    Confirm { node: u8 },
-    Drain { node: u8, drain: bool },
-    Extend { node: u8, seconds: u8 },
-    Wish { package: u8, wish: u8 },
-    Promote { package: u8 },
-    Move { package: u8, node: u8 },
-    Clear { package: u8 },
+    Package {
+        package: u8,
+        group: u8,
+        cpu: u8,
+        priority: u8,
+        nodes: u8,
+        run: u8,
+        odd: u8,
+    },
+    Group {
+        group: u8,
+        standbys: u8,
+        failovers: u8,
+    },
+    Remove {
+        package: u8,
+    },
+    RemoveGroup {
+        group: u8,
+    },
+    Settings {
+        min_nodes: u8,
+        lease: u8,
+    },
+    Up {
+        node: u8,
+        clean: bool,
+        cpu: u8,
+        machine: u8,
+    },
+    Lost {
+        nodes: u8,
+        wrong_term: bool,
+    },
+    Leave {
+        node: u8,
+    },
+    Confirm {
+        node: u8,
+    },
+    Drain {
+        node: u8,
+        drain: bool,
+    },
+    Extend {
+        node: u8,
+        seconds: u8,
+    },
+    Wish {
+        package: u8,
+        wish: u8,
+    },
+    Promote {
+        package: u8,
+    },
+    Move {
+        package: u8,
+        node: u8,
+    },
+    Clear {
+        package: u8,
+    },
     Obey,
-    Report { package: u8, kind: u8 },
-    Nonsense { node: u64, session: u64, sequence: u64, epoch: u64 },
-    Wait { seconds: u16 },
-    Keyed { key: u8, package: u8 },
+    Report {
+        package: u8,
+        kind: u8,
+    },
+    Nonsense {
+        node: u64,
+        session: u64,
+        sequence: u64,
+        epoch: u64,
+    },
+    Wait {
+        seconds: u16,
+    },
+    Keyed {
+        key: u8,
+        package: u8,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -90,7 +150,10 @@ fn group_name(group: u8) -> String {
 }
 
 fn configure(change: ConfigChange) -> Command {
-    Command::Configure { expect: None, changes: vec![change] }
+    Command::Configure {
+        expect: None,
+        changes: vec![change],
+    }
 }
 
 /// Does one step; a step that makes no sense at the moment does nothing.
@@ -105,13 +168,23 @@ fn take(world: &mut World, step: &Step) {
             Some(Command::Tick)
         }
         Step::Keyed { key, package } => {
-            let request = RequestId { client: "c".into(), key: format!("k{key}") };
-            let _ = world.apply_as(Some(request), Command::Clear { package: package_name(package) });
+            let request = RequestId {
+                client: "c".into(),
+                key: format!("k{key}"),
+            };
+            let _ = world.apply_as(
+                Some(request),
+                Command::Clear {
+                    package: package_name(package),
+                },
+            );
             None
         }
-        Step::Package { .. } | Step::Group { .. } | Step::Remove { .. } | Step::RemoveGroup { .. } | Step::Settings { .. } => {
-            definition(world, step)
-        }
+        Step::Package { .. }
+        | Step::Group { .. }
+        | Step::Remove { .. }
+        | Step::RemoveGroup { .. }
+        | Step::Settings { .. } => definition(world, step),
         Step::Up { .. }
         | Step::Lost { .. }
         | Step::Leave { .. }
@@ -120,13 +193,28 @@ fn take(world: &mut World, step: &Step) {
         | Step::Extend { .. } => about_node(world, step),
         Step::Wish { package, wish } => {
             let wish = [Wish::Start, Wish::Start, Wish::Start, Wish::Stop, Wish::Test][usize::from(wish)];
-            Some(Command::SetWish { package: package_name(package), wish })
+            Some(Command::SetWish {
+                package: package_name(package),
+                wish,
+            })
         }
-        Step::Promote { package } => Some(Command::Promote { package: package_name(package) }),
-        Step::Move { package, node: to } => Some(Command::Move { package: package_name(package), to: node(to) }),
-        Step::Clear { package } => Some(Command::Clear { package: package_name(package) }),
+        Step::Promote { package } => Some(Command::Promote {
+            package: package_name(package),
+        }),
+        Step::Move { package, node: to } => Some(Command::Move {
+            package: package_name(package),
+            to: node(to),
+        }),
+        Step::Clear { package } => Some(Command::Clear {
+            package: package_name(package),
+        }),
         Step::Report { package, kind } => report(world, package, kind),
-        Step::Nonsense { node, session, sequence, epoch } => Some(nonsense(node, session, sequence, epoch)),
+        Step::Nonsense {
+            node,
+            session,
+            sequence,
+            epoch,
+        } => Some(nonsense(node, session, sequence, epoch)),
     };
     if let Some(command) = command {
         let _ = world.apply(command);
@@ -135,7 +223,15 @@ fn take(world: &mut World, step: &Step) {
 
 fn definition(world: &World, step: &Step) -> Option<Command> {
     Some(match *step {
-        Step::Package { package, group, cpu, priority, nodes, run, odd } => {
+        Step::Package {
+            package,
+            group,
+            cpu,
+            priority,
+            nodes,
+            run,
+            odd,
+        } => {
             let name = format!("p{package}");
             let group = (group < 3).then(|| group_name(group));
             let mut spec = specs::package(&name, group.as_deref());
@@ -146,12 +242,23 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             }
             spec.run.command = vec![format!("/run{run}")];
             spec.safety = if odd & 7 == 0 { Fencing::Fenced } else { Fencing::Lease };
-            spec.on_quorum_loss = if odd & 0x38 == 0 { OnQuorumLoss::Freeze } else { OnQuorumLoss::Stop };
+            spec.on_quorum_loss = if odd & 0x38 == 0 {
+                OnQuorumLoss::Freeze
+            } else {
+                OnQuorumLoss::Stop
+            };
             spec.enabled = odd & 0xc0 != 0;
-            spec.restart = RestartSpec { attempts: u32::from(odd & 3), within: Millis(600_000) };
+            spec.restart = RestartSpec {
+                attempts: u32::from(odd & 3),
+                within: Millis(600_000),
+            };
             configure(ConfigChange::PutPackage(spec))
         }
-        Step::Group { group, standbys, failovers } => {
+        Step::Group {
+            group,
+            standbys,
+            failovers,
+        } => {
             let mut spec = specs::group(&group_name(group), u32::from(standbys));
             spec.failovers.attempts = u32::from(failovers);
             configure(ConfigChange::PutGroup(spec))
@@ -159,12 +266,21 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
         Step::Remove { package } => configure(ConfigChange::RemovePackage(package_name(package))),
         Step::RemoveGroup { group } => {
             let name = GroupName::new(&group_name(group)).unwrap();
-            let members = world.state.group(&name).map(|group| world.state.group_members(group)).into_iter().flatten();
+            let members = world
+                .state
+                .group(&name)
+                .map(|group| world.state.group_members(group))
+                .into_iter()
+                .flatten();
             let members = members.filter(|(_, package)| !package.removing);
-            let mut changes: Vec<_> =
-                members.map(|(_, package)| ConfigChange::RemovePackage(package.name().clone())).collect();
+            let mut changes: Vec<_> = members
+                .map(|(_, package)| ConfigChange::RemovePackage(package.name().clone()))
+                .collect();
             changes.push(ConfigChange::RemoveGroup(name));
-            Command::Configure { expect: Some(world.state.cluster()?.config_index), changes }
+            Command::Configure {
+                expect: Some(world.state.cluster()?.config_index),
+                changes,
+            }
         }
         Step::Settings { min_nodes, lease } => configure(ConfigChange::PutCluster(ClusterSpec {
             name: "c".into(),
@@ -178,11 +294,24 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
 
 fn about_node(world: &mut World, step: &Step) -> Option<Command> {
     Some(match *step {
-        Step::Up { node, clean, cpu, machine } => {
+        Step::Up {
+            node,
+            clean,
+            cpu,
+            machine,
+        } => {
             let name = node_name(node);
             let capacity = [("cpu", 40 + 40 * u64::from(cpu))];
             let machine = (machine == 0).then(|| "other".to_string());
-            world.register(&name, &capacity, &Registration { clean, machine, nonce: None })
+            world.register(
+                &name,
+                &capacity,
+                &Registration {
+                    clean,
+                    machine,
+                    nonce: None,
+                },
+            )
         }
         Step::Lost { nodes, wrong_term } => {
             let sessions = (0..4).filter(|bit| nodes & (1 << bit) != 0);
@@ -196,10 +325,20 @@ fn about_node(world: &mut World, step: &Step) -> Option<Command> {
         }
         Step::Extend { node, seconds } => {
             let (node, session) = world.session(&node_name(node))?;
-            Command::ExtendLease { node, session, lease: Millis(u64::from(seconds) * 1_000) }
+            Command::ExtendLease {
+                node,
+                session,
+                lease: Millis(u64::from(seconds) * 1_000),
+            }
         }
-        Step::Confirm { node: name } => Command::ConfirmDown { node: node(name), by: "ada".into() },
-        Step::Drain { node: name, drain } => Command::SetDrain { node: node(name), drain },
+        Step::Confirm { node: name } => Command::ConfirmDown {
+            node: node(name),
+            by: "ada".into(),
+        },
+        Step::Drain { node: name, drain } => Command::SetDrain {
+            node: node(name),
+            drain,
+        },
         _ => return None,
     })
 }
@@ -212,9 +351,14 @@ fn report(world: &World, package: u8, kind: u8) -> Option<Command> {
         0 => vec![InstanceState::Running { mode: instance.mode }],
         1 => vec![InstanceState::Running { mode: Mode::Standby }],
         2 => vec![InstanceState::Failing { cause: failure }],
-        3 => vec![InstanceState::Failing { cause: failure.clone() }, InstanceState::Ended { cause: failure }],
+        3 => vec![
+            InstanceState::Failing { cause: failure.clone() },
+            InstanceState::Ended { cause: failure },
+        ],
         4 => vec![InstanceState::Ended { cause: failure }],
-        _ => vec![InstanceState::Ended { cause: EndCause::LeaseEnded }],
+        _ => vec![InstanceState::Ended {
+            cause: EndCause::LeaseEnded,
+        }],
     };
     world.report(&name, states, "because")
 }
@@ -224,11 +368,18 @@ fn nonsense(node: u64, session: u64, sequence: u64, epoch: u64) -> Command {
         package: package_name(0),
         start: Epoch(epoch),
         epoch: Epoch(epoch.saturating_sub(1)),
-        state: InstanceState::Ended { cause: EndCause::NotReady },
+        state: InstanceState::Ended {
+            cause: EndCause::NotReady,
+        },
         detail: "é".repeat(400),
     };
     let observations = vec![Observation::Instance(report)];
-    Command::Observe { node: NodeId(node), session: SessionId(session), sequence, observations }
+    Command::Observe {
+        node: NodeId(node),
+        session: SessionId(session),
+        sequence,
+        observations,
+    }
 }
 
 fn start() -> World {
@@ -253,13 +404,23 @@ fn start() -> World {
 /// Every epoch that was ever granted to be active by a state, with who had it before.
 fn follow_epochs(world: &World, granted: &mut std::collections::BTreeMap<String, Epoch>) {
     for package in world.state.packages() {
-        let Some(instance) = package.instance.as_ref().filter(|instance| instance.mode == Mode::Active) else { continue };
+        let Some(instance) = package
+            .instance
+            .as_ref()
+            .filter(|instance| instance.mode == Mode::Active)
+        else {
+            continue;
+        };
         let unit = match package.group.and_then(|group| world.state.group_at(group)) {
             Some(group) => format!("group {}", group.name()),
             None => format!("package {}", package.name()),
         };
         let before = granted.entry(unit.clone()).or_default();
-        assert!(instance.epoch >= *before, "{unit} went back from epoch {before} to {}", instance.epoch);
+        assert!(
+            instance.epoch >= *before,
+            "{unit} went back from epoch {before} to {}",
+            instance.epoch
+        );
         *before = instance.epoch;
     }
 }
@@ -340,10 +501,23 @@ proptest! {
 /// All nodes return and are resumed, every failure is forgotten, time passes, and every daemon obeys.
 fn heal(world: &mut World) {
     for name in 0..4 {
-        let command = world.register(&node_name(name), &[("cpu", 1_000)], &Registration { clean: true, ..Default::default() });
+        let command = world.register(
+            &node_name(name),
+            &[("cpu", 1_000)],
+            &Registration {
+                clean: true,
+                ..Default::default()
+            },
+        );
         let _ = world.apply(command);
-        let _ = world.apply(Command::ConfirmDown { node: node(name), by: "ada".into() });
-        let _ = world.apply(Command::SetDrain { node: node(name), drain: false });
+        let _ = world.apply(Command::ConfirmDown {
+            node: node(name),
+            by: "ada".into(),
+        });
+        let _ = world.apply(Command::SetDrain {
+            node: node(name),
+            drain: false,
+        });
     }
     let names: Vec<PackageName> = world.state.packages().map(|package| package.name().clone()).collect();
     for package in names {
@@ -352,7 +526,10 @@ fn heal(world: &mut World) {
     world.pass(Millis(3_600_000));
     let _ = world.apply(Command::Tick);
     world.obey();
-    assert!(world.state.next_deadline().is_none_or(|at| at > world.at), "a tick leaves nothing that is due");
+    assert!(
+        world.state.next_deadline().is_none_or(|at| at > world.at),
+        "a tick leaves nothing that is due"
+    );
     assert_eq!(world.state.cluster().unwrap().gate, StartGate::Open);
 }
 
@@ -361,12 +538,27 @@ fn heal(world: &mut World) {
 fn a_report_counts_once() {
     let mut world = start();
     let _ = world.apply(configure(ConfigChange::PutPackage(specs::package("p0", None))));
-    let command = world.report("p0", vec![InstanceState::Running { mode: Mode::Active }], "").unwrap();
+    let command = world
+        .report("p0", vec![InstanceState::Running { mode: Mode::Active }], "")
+        .unwrap();
     assert!(!world.apply(command.clone()).events.is_empty());
     let again = world.apply(command.clone());
     assert!(again.outcome.is_ok() && again.events.is_empty() && again.effects.is_empty());
-    let Command::Observe { node, session, sequence, .. } = command else { unreachable!() };
-    let gap = world.apply(Command::Observe { node, session, sequence: sequence + 2, observations: Vec::new() });
+    let Command::Observe {
+        node,
+        session,
+        sequence,
+        ..
+    } = command
+    else {
+        unreachable!()
+    };
+    let gap = world.apply(Command::Observe {
+        node,
+        session,
+        sequence: sequence + 2,
+        observations: Vec::new(),
+    });
     assert_eq!(gap.outcome.unwrap_err().code(), "report_gap");
 }
 
@@ -377,8 +569,18 @@ fn a_clone_stays_as_it_was() {
     let _ = world.apply(configure(ConfigChange::PutPackage(specs::package("p0", Some("g0")))));
     let held = world.state.clone();
     let before = (digest(&held), to_stored(&held));
-    let _ = world.apply(Command::SetWish { package: package_name(0), wish: Wish::Stop });
-    let command = observation("p0", world.package("p0").unwrap().instance.as_ref().unwrap(), InstanceState::Ended { cause: EndCause::Requested }, "");
+    let _ = world.apply(Command::SetWish {
+        package: package_name(0),
+        wish: Wish::Stop,
+    });
+    let command = observation(
+        "p0",
+        world.package("p0").unwrap().instance.as_ref().unwrap(),
+        InstanceState::Ended {
+            cause: EndCause::Requested,
+        },
+        "",
+    );
     assert!(matches!(command, Observation::Instance(_)));
     world.obey();
     assert_eq!((digest(&held), to_stored(&held)), before);

@@ -21,7 +21,9 @@ pub(crate) fn update(draft: &mut Draft<'_>) {
         _ if up == 0 => StartGate::Closed,
         StartGate::Open => StartGate::Open,
         StartGate::Closed | StartGate::Waiting { .. } if up >= wanted => StartGate::Open,
-        StartGate::Closed => StartGate::Waiting { until: now.plus(cluster.spec.start_wait) },
+        StartGate::Closed => StartGate::Waiting {
+            until: now.plus(cluster.spec.start_wait),
+        },
         StartGate::Waiting { until } if until <= now => StartGate::Open,
         StartGate::Waiting { until } => StartGate::Waiting { until },
     };
