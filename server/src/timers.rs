@@ -88,12 +88,20 @@ impl Timers {
     /// # Errors
     /// [`TimerError`] with the numbers where the lease is too short or too long.
     pub fn derive(lease: Millis) -> Result<Self, TimerError> {
-        let lease_ms = lease.0;
-        if lease_ms > LEASE_MS_MAX {
-            return Err(TimerError::TooLong { lease_ms });
+        if lease.0 > LEASE_MS_MAX {
+            return Err(TimerError::TooLong { lease_ms: lease.0 });
         }
+        let timers = Self::of(lease);
+        timers.check()?;
+        Ok(timers)
+    }
+
+    /// The timers of a lease that is in force already, without holding them to anything.
+    #[must_use]
+    pub fn of(lease: Millis) -> Self {
+        let lease_ms = lease.0.min(LEASE_MS_MAX);
         let heartbeat_ms = between(lease_ms, 10, 30).clamp(1, HEARTBEAT_MS_MAX);
-        let timers = Self {
+        Self {
             lease_ms,
             wait_ms: wait_of(lease).0,
             renew_ms: (lease_ms / 10).max(1),
@@ -102,9 +110,7 @@ impl Timers {
             heartbeat_ms,
             election_min_ms: heartbeat_ms * 3,
             election_max_ms: heartbeat_ms * 5,
-        };
-        timers.check()?;
-        Ok(timers)
+        }
     }
 
     /// Holds the timers to both inequalities.

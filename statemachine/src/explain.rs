@@ -93,7 +93,7 @@ pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
 fn summary(state: &State, package: &Package) -> String {
     let name = package.name();
     let Some(instance) = &package.instance else {
-        return match &package.idle {
+        return match state.why_idle(package) {
             Some(why) => format!("{name} is {}: {why}", package.state().as_str()),
             None => format!("{name} is {}", package.state().as_str()),
         };
@@ -166,7 +166,7 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
     match idle {
         Reason::Stopped => format!("`start {name}`"),
         Reason::Reserve { .. } => "one of its group stops, or more standbys are defined".to_string(),
-        Reason::WaitsForNodes { .. } => "more nodes come up, or start_wait passes".to_string(),
+        Reason::WaitsForNodes => "more nodes come up, or start_wait passes".to_string(),
         Reason::NoNode { .. } => "a node comes up, is resumed or has more room".to_string(),
         Reason::Failed { .. } => format!("`clear {name}` once the cause is mended, or restart the node"),
         Reason::Exhausted { .. } => format!("`clear {name}` or `promote` a member of its group"),

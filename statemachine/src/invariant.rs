@@ -166,7 +166,7 @@ fn nothing_left_undone(state: &State) -> Result<(), String> {
         if waits && (!open || place::choose(state, PackageIx(number)).is_some()) {
             return Err(format!("{} waits ({idle}) although a node can take it", package.name()));
         }
-        if matches!(idle, Reason::WaitsForNodes { .. }) && open {
+        if matches!(idle, Reason::WaitsForNodes) && open {
             return Err(format!("{} waits for placing to begin, which has begun", package.name()));
         }
     }

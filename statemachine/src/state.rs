@@ -11,6 +11,8 @@ use crate::id::{Epoch, GroupIx, GroupName, Index, MemberId, NodeId, NodeIx, Node
 use crate::load::Dimensions;
 use crate::node::Node;
 use crate::package::{Package, Rank};
+use crate::plan::account;
+use crate::reason::Reason;
 use crate::requests::Requests;
 use crate::room::Rooms;
 use crate::store::{Shards, Table};
@@ -212,6 +214,15 @@ impl State {
                 None => Ownership::Free,
             },
         }
+    }
+
+    /// Why a package has no instance, with the numbers of now; none where it has one.
+    ///
+    /// [`Package::idle`] holds the same reason with the numbers of when it was found.
+    #[must_use]
+    pub fn why_idle(&self, package: &Package) -> Option<Reason> {
+        let number = *self.packages_by_name.get(package.name())?;
+        account::why_idle(self, number, package)
     }
 
     /// The names of a node's load dimensions with what is planned there, as `capacity` names them.

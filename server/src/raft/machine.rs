@@ -203,15 +203,13 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<TypeConfig>, snapshot: StoredSnapshot) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
-        let received = snapshot.path().extension().is_some_and(|extension| extension == "part");
+        let received = !snapshots.holds(&snapshot);
         // A whole new state is made beside the present one, then swapped: nobody sees half of it.
         let (state, header) = tokio::task::spawn_blocking(move || -> io::Result<(State, SnapshotHeader)> {
             let body = snapshot.body().map_err(io::Error::other)?;
             let stored: statemachine::snapshot::v1::Snapshot = rmp_serde::from_slice(&body).map_err(io::Error::other)?;
             let state = statemachine::snapshot::from_stored(stored).map_err(io::Error::other)?;
-            if received {
-                snapshots.adopt(snapshot.path()).map_err(io::Error::other)?;
-            }
+            snapshots.take(&snapshot).map_err(io::Error::other)?;
             Ok((state, snapshot.header))
         })
         .await

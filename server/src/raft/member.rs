@@ -183,7 +183,7 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
         return Ok(());
     }
     if let Some(guard) = core.hand_over_guard.get() {
-        guard().map_err(MemberError::Conflict)?;
+        guard(&core.applied.state()).map_err(MemberError::Conflict)?;
     }
     let raft = core.raft().ok_or_else(|| MemberError::Unknown("Raft is not running here".to_owned()))?;
     let (best, last) = {

@@ -12,11 +12,12 @@ use statemachine::State;
 use statemachine::command::{Command, RequestId};
 use statemachine::id::{Index, MemberId, NodeName, Term};
 use statemachine::log::v1::Proposal;
+use statemachine::time::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, ProposeError, ReadError};
-use super::clock::ClusterClock;
+use super::clock::{BootTime, ClusterClock};
 use super::leadership::{self, Leadership};
 use super::log_store::LogStore;
 use super::machine::{Applied, Machine};
@@ -38,6 +39,8 @@ const SNAPSHOT_ENTRIES: u64 = 20_000;
 const KEPT_ENTRIES: u64 = 5_000;
 /// A follower further behind than this gets a snapshot in place of the log.
 const LAG_ENTRIES: u64 = 40_000;
+/// A purge is worth its range deletion from so many entries on.
+const PURGE_ENTRIES_MIN: u64 = 256;
 /// Log entries in one message to a follower; its bytes are bounded too.
 const PAYLOAD_ENTRIES: u64 = 256;
 /// A read waits so long for this server to apply what it must see.
@@ -165,7 +168,7 @@ pub struct RaftNode {
     pub(super) core: Arc<Core>,
 }
 
-type Guard = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+type Guard = Box<dyn Fn(&State) -> Result<(), String> + Send + Sync>;
 
 pub(super) struct Core {
     pub options: RaftOptions,
@@ -301,8 +304,8 @@ impl RaftNode {
     /// [`ReadError`] where nobody can confirm it.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         self.core.check_read()?;
-        let index = self.core.reads.index(ReadScope::Anywhere, self.core.leader_wait()).await?;
-        self.core.wait_applied(index).await
+        let point = self.core.reads.point(ReadScope::Anywhere, self.core.leader_wait()).await?;
+        self.core.wait_applied(point.index).await
     }
 
     /// A quorum round begun after this call, as leader: the term that it confirms, once all that older terms left over is
@@ -312,14 +315,21 @@ impl RaftNode {
     /// [`ReadError`] where this server does not lead or reaches no majority.
     pub async fn confirm_leadership(&self) -> Result<Term, ReadError> {
         self.core.check_read()?;
-        let before = *self.core.leadership.borrow();
-        let index = self.core.reads.index(ReadScope::Here, Duration::ZERO).await?;
-        self.core.wait_applied(index).await?;
-        let after = *self.core.leadership.borrow();
-        if before.term != after.term || !after.ready {
-            return Err(ReadError::NoLeader { retry_after: Duration::from_millis(100) });
-        }
-        Ok(after.term)
+        let point = self.core.reads.point(ReadScope::Here, Duration::ZERO).await?;
+        self.core.wait_applied(point.index).await?;
+        Ok(Term(point.term))
+    }
+
+    /// Cluster time, where this server leads in that term and may act.
+    #[must_use]
+    pub fn cluster_time(&self, term: Term) -> Option<Timestamp> {
+        self.core.clock.now(term, BootTime::now())
+    }
+
+    /// Ends with the server: for tasks that work on its behalf.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.core.stopping.clone()
     }
 
     /// What this server knows of its Raft group.
@@ -381,7 +391,7 @@ impl RaftNode {
     }
 
     /// Asked before the lead is handed over: refuses while a node might lose its lease by it.
-    pub fn set_hand_over_guard(&self, guard: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn set_hand_over_guard(&self, guard: impl Fn(&State) -> Result<(), String> + Send + Sync + 'static) {
         let _ = self.core.hand_over_guard.set(Box::new(guard));
     }
 
@@ -518,7 +528,7 @@ impl Core {
             replication_lag_threshold: LAG_ENTRIES,
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.tuning.snapshot_entries),
             max_in_snapshot_log_to_keep: self.tuning.kept_entries,
-            purge_batch_size: 256,
+            purge_batch_size: (self.tuning.snapshot_entries / 4).clamp(1, PURGE_ENTRIES_MIN),
             api_channel_size: Some(8192),
             notification_channel_size: Some(8192),
             ..openraft::Config::default()

@@ -32,18 +32,28 @@ pub(super) enum ReadScope {
     Here,
 }
 
-/// A read that waits for the log index up to which it must see.
+/// A read that waits for a quorum's confirmation.
 pub(super) struct Reader {
     scope: ReadScope,
     deadline: Instant,
-    reply: oneshot::Sender<Result<u64, ReadError>>,
+    reply: oneshot::Sender<Result<ReadPoint, ReadError>>,
+}
+
+/// What a quorum has confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadPoint {
+    /// The log index up to which a read must see; at or past the leader's own first entry.
+    pub index: u64,
+    /// The term whose leader it is.
+    pub term: u64,
 }
 
 /// The leader's answer to `read_index`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadIndex {
-    pub index: Result<u64, ReadError>,
+    pub point: Result<ReadPoint, ReadError>,
 }
 
 /// Where reads are put.
@@ -58,8 +68,8 @@ impl Reads {
         (Self { queue }, readers)
     }
 
-    /// The log index that a read begun now must have seen.
-    pub(super) async fn index(&self, scope: ReadScope, within: Duration) -> Result<u64, ReadError> {
+    /// What a read begun now must have seen.
+    pub(super) async fn point(&self, scope: ReadScope, within: Duration) -> Result<ReadPoint, ReadError> {
         let (reply, answer) = oneshot::channel();
         let reader = Reader { scope, deadline: Instant::now() + within, reply };
         self.queue.try_send(reader).map_err(|error| match error {
@@ -103,7 +113,7 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
             let asked = async {
                 let body = codec::encode("read_index", &()).ok()?;
                 let answer = core.transport.call(&leader, Lane::Urgent, "read_index", body, ROUND_WAIT).await.ok()?;
-                Some(codec::decode::<ReadIndex>("read_index", &answer).ok()?.index)
+                Some(codec::decode::<ReadIndex>("read_index", &answer).ok()?.point)
             };
             tokio::select! {
                 answer = asked => answer.unwrap_or(Err(ReadError::NoLeader { retry_after: RETRY_AFTER })),
@@ -132,18 +142,21 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
 }
 
 /// A quorum round begun now, as leader: the log index up to which reads that came before it must see.
-async fn round(core: &Core) -> Result<u64, ReadError> {
+async fn round(core: &Core) -> Result<ReadPoint, ReadError> {
     let no_leader = ReadError::NoLeader { retry_after: RETRY_AFTER };
     let raft = core.raft().ok_or_else(|| no_leader.clone())?;
     match tokio::time::timeout(ROUND_WAIT, raft.get_read_linearizer(ReadPolicy::ReadIndex)).await {
-        Ok(Ok(confirmed)) => Ok(confirmed.read_log_id().index()),
+        Ok(Ok(confirmed)) => {
+            let id = confirmed.read_log_id();
+            Ok(ReadPoint { index: id.index(), term: id.committed_leader_id().term })
+        }
         Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) | Err(_) => Err(ReadError::NoQuorum),
         Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => Err(no_leader),
         Ok(Err(RaftError::Fatal(fatal))) => Err(ReadError::Fatal { reason: fatal.to_string() }),
     }
 }
 
-fn answer(readers: Vec<Reader>, outcome: &Result<u64, ReadError>) {
+fn answer(readers: Vec<Reader>, outcome: &Result<ReadPoint, ReadError>) {
     for reader in readers {
         let _ = reader.reply.send(outcome.clone());
     }

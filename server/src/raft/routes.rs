@@ -190,8 +190,8 @@ async fn propose(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
 }
 
 async fn read_index(State(core): State<Arc<Core>>, _body: Bytes) -> Answer {
-    let index = core.reads.index(ReadScope::Here, Duration::ZERO).await;
-    answer("read_index", &ReadIndex { index })
+    let point = core.reads.point(ReadScope::Here, Duration::ZERO).await;
+    answer("read_index", &ReadIndex { point })
 }
 
 async fn change(State(core): State<Arc<Core>>, body: Bytes) -> Answer {

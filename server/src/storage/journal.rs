@@ -213,6 +213,22 @@ impl Journal {
         Ok(page.finish(after, &self.lock().gaps))
     }
 
+    /// One event.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub fn event(&self, index: u64, sequence: u32) -> io::Result<Option<EventRecord>> {
+        let recent = {
+            let shared = self.lock();
+            let at = shared.recent.partition_point(|record| (record.index, record.sequence) < (index, sequence));
+            shared.recent.get(at).filter(|record| (record.index, record.sequence) == (index, sequence)).cloned()
+        };
+        match recent {
+            Some(record) => Ok(Some(EventRecord::clone(&record))),
+            None => self.backend.get(Family::Journal, &journal_key(index, sequence))?.map(|value| decode(&value)).transpose(),
+        }
+    }
+
     fn newest(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
         let mut found: Vec<EventRecord> = Vec::new();
         let recent = self.recent();
@@ -439,6 +455,8 @@ mod tests {
         assert_eq!((second.events.len(), second.more), (1, false));
         let newest = journal.read(&EventFilter::default(), 1).unwrap();
         assert_eq!(newest.events[0].text, "e");
+        assert_eq!(journal.event(2, 1).unwrap().unwrap().text, "c");
+        assert_eq!(journal.event(3, 0).unwrap(), None);
         let glob = EventFilter { after: Some(Index(0)), resource: Some("*p0".to_owned()), ..EventFilter::default() };
         assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
         writer.stop();

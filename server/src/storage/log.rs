@@ -143,7 +143,13 @@ impl Log {
     }
 
     /// Drops all entries from `index` on: another leader's entries take their place.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
     pub fn truncate_from(&self, index: u64) -> io::Result<()> {
+        if index >= next_index(self.last()) {
+            return Ok(());
+        }
         let before = match index.checked_sub(1) {
             Some(before) if self.purged().is_none_or(|purged| before > purged.index) => self.id_at(before)?,
             _ => self.purged(),

@@ -224,6 +224,28 @@ impl SnapshotDirectory {
         StoredSnapshot::open(part)
     }
 
+    /// Whether a snapshot is one of this folder's own whole ones, as after a restart.
+    #[must_use]
+    pub fn holds(&self, snapshot: &StoredSnapshot) -> bool {
+        snapshot.path.parent() == Some(&self.path) && snapshot.path.extension().is_some_and(|extension| extension == SUFFIX)
+    }
+
+    /// Makes a snapshot this folder's newest, durably: a received one by its name, one of elsewhere by a copy.
+    ///
+    /// # Errors
+    /// [`SnapshotFileError`]; the former newest is then still in place.
+    pub fn take(&self, snapshot: &StoredSnapshot) -> Result<(), SnapshotFileError> {
+        if self.holds(snapshot) {
+            return Ok(());
+        }
+        if snapshot.path.parent() == Some(&self.path) {
+            return self.adopt(&snapshot.path).map(drop);
+        }
+        let part = self.part();
+        fs::copy(&snapshot.path, &part).map_err(|source| SnapshotFileError::Io { path: part.clone(), source })?;
+        self.adopt(&part).map(drop)
+    }
+
     /// Makes a complete file the newest snapshot, durably, and removes older ones.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::event::{EventId, EventKind, Proof};
 use crate::id::{NodeId, NodeIx, NodeName, PackageIx, SessionId, Term};
 use crate::node::NodeStatus;
 use crate::outcome::{Accepted, Outcome, Rejection};
+use crate::package::Phase;
 use crate::state::Deadline;
 use crate::time::Millis;
 
@@ -67,23 +68,35 @@ pub(super) fn leave_node(draft: &mut Draft<'_>, node: NodeId, session: SessionId
     Ok(Accepted::Done)
 }
 
-/// An operator's word that a lost node is off. While it is up its daemon may still renew, so it must be lost first.
+/// An operator's word that a lost node is off, or, where the node is up again, that nothing of its earlier sessions is
+/// left. Its present session is never ended so: the daemon may still renew it.
 pub(super) fn confirm_down(draft: &mut Draft<'_>, name: &NodeName, by: &str) -> Outcome {
     let number = find_node(draft, name)?;
     check_address("the name of who confirms", by)?;
     let Some(node) = draft.state.node_at(number) else { return Ok(Accepted::Done) };
-    let session = match node.status {
-        NodeStatus::Lost { session, .. } => session,
+    let status = node.status;
+    let present = node.session();
+    match status {
+        NodeStatus::Lost { session, .. } => {
+            draft.change_node(number, |node| node.status = NodeStatus::Lost { session, confirmed: true });
+        }
+        NodeStatus::Up { .. } if has_stranded(draft, number) => {}
         NodeStatus::Up { .. } => {
             return Err(conflict(format!("node {name} is up: cut it off or switch it off, wait until it is lost, then repeat")));
         }
         NodeStatus::Left { .. } => return Err(conflict(format!("node {name} has left in order: there is nothing to confirm"))),
-    };
-    draft.change_node(number, |node| node.status = NodeStatus::Lost { session, confirmed: true });
+    }
     let kind = EventKind::NodeConfirmedDown { node: name.clone(), by: by.to_string() };
     let confirmed = draft.say_node(number, Cause::Outside, kind);
-    end_session(draft, number, |_| true, Proof::Confirmed, Some(confirmed));
+    end_session(draft, number, |session| Some(session) != present, Proof::Confirmed, Some(confirmed));
     Ok(Accepted::Done)
+}
+
+/// Whether anything of an earlier session may still run on a node.
+fn has_stranded(draft: &Draft<'_>, number: NodeIx) -> bool {
+    let Some(node) = draft.state.node_at(number) else { return false };
+    let mut instances = node.instances.iter().filter_map(|package| draft.state.package_at(*package)?.instance.as_ref());
+    instances.any(|instance| instance.phase == Phase::Stranded)
 }
 
 /// A planned restart: the session may count on a longer lease until twice its length and a margin have passed.

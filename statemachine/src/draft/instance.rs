@@ -115,7 +115,7 @@ impl Draft<'_> {
             Reason::Stopped
             | Reason::Removed
             | Reason::Reserve { .. }
-            | Reason::WaitsForNodes { .. }
+            | Reason::WaitsForNodes
             | Reason::NoNode { .. }
             | Reason::Failed { .. }
             | Reason::Exhausted { .. }

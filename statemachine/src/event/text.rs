@@ -231,7 +231,7 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
             Proof::LeaseEnded => format!("{package} has ended on {node}: the node's lease ran out"),
             Proof::NodeRestarted => format!("{package} has ended on {node}: the node started anew"),
             Proof::NodeLeft => format!("{package} has ended on {node}: its daemon ended in order"),
-            Proof::Confirmed => format!("{package} counts as ended on {node}: an operator confirmed that the node is off"),
+            Proof::Confirmed => format!("{package} counts as ended on {node}: an operator confirmed it"),
         },
         EventKind::Stranded { package, node } => format!(
             "{package} was active on {node}, which is lost, and may still run there: nobody takes over before `confirm-down {node}` or the node's return"
@@ -293,7 +293,7 @@ fn cluster_sentence(kind: &EventKind) -> String {
             format!("node {node} is lost: the lease of session {session} has surely ended")
         }
         EventKind::NodeLeft { node } => format!("node {node} has left in order"),
-        EventKind::NodeConfirmedDown { node, by } => format!("{by} confirmed that node {node} is off"),
+        EventKind::NodeConfirmedDown { node, by } => format!("{by} confirmed that nothing of node {node}'s ended sessions is left"),
         EventKind::NodeDrained { node, instances } => {
             format!("node {node} is drained: {instances} packages are moved away from it")
         }

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use crate::cluster::StartGate;
 use crate::command::{Mode, Wish};
 use crate::draft::{Cause, Draft};
 use crate::event::{EventId, EventKind};
@@ -10,6 +9,7 @@ use crate::group::{Group, Health, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::Terms;
+use crate::plan::gate;
 use crate::plan::standby::{occupied, wanted};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
@@ -20,6 +20,9 @@ pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
         Unit::Package(package) => Vec::from([package]),
         Unit::Group(group) => draft.state.group_at(group).map(|group| group.members.clone()).unwrap_or_default(),
     };
+    if let Unit::Group(group) = unit {
+        set_health(draft, group);
+    }
     let mut waits = false;
     for number in members {
         let Some(package) = draft.state.package_at(number) else { continue };
@@ -33,21 +36,20 @@ pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
     }
     draft.set_waiting(unit, waits);
     if let Unit::Group(group) = unit {
-        set_health(draft, group);
         draft.bury_group(group);
     }
 }
 
 /// Why a package has no instance; none where it has one.
-fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reason> {
+pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reason> {
     if package.instance.is_some() {
         return None;
     }
     if package.wish == Wish::Stop {
         return Some(Reason::Stopped);
     }
-    if let Some(reason) = gate_reason(state) {
-        return Some(reason);
+    if !gate::is_open(state) {
+        return Some(Reason::WaitsForNodes);
     }
     if let Some(group) = package.group.and_then(|group| state.group_at(group))
         && package.wish == Wish::Start
@@ -62,16 +64,6 @@ fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reaso
     }
     let nodes = Terms::of(state, number, package).obstacles(state);
     Some(if nodes.banned > 0 { Reason::Failed { nodes } } else { Reason::NoNode { nodes } })
-}
-
-fn gate_reason(state: &State) -> Option<Reason> {
-    let cluster = state.cluster()?;
-    match cluster.gate {
-        StartGate::Open => None,
-        StartGate::Closed | StartGate::Waiting { .. } => {
-            Some(Reason::WaitsForNodes { up: state.up, wanted: cluster.spec.min_nodes })
-        }
-    }
 }
 
 fn set_idle(draft: &mut Draft<'_>, number: PackageIx, idle: Option<Reason>) {

@@ -37,10 +37,9 @@ pub(crate) fn update(draft: &mut Draft<'_>) {
     if let Some(cluster) = draft.state.cluster_mut() {
         cluster.gate = after;
     }
-    if after == StartGate::Open {
-        draft.wake_all = true;
-        if matches!(before, StartGate::Waiting { .. }) {
-            draft.say(None, EventKind::PlacingBegan { up, wanted });
-        }
+    // Whoever waits has another reason to wait now, or none.
+    draft.wake_all = before == StartGate::Open || after == StartGate::Open;
+    if after == StartGate::Open && matches!(before, StartGate::Waiting { .. }) {
+        draft.say(None, EventKind::PlacingBegan { up, wanted });
     }
 }

@@ -13,7 +13,7 @@ mod lawful;
 pub(crate) mod place;
 pub(crate) mod takeover;
 mod standby;
-mod account;
+pub(crate) mod account;
 
 use alloc::vec::Vec;
 

@@ -3,6 +3,7 @@
 use crate::draft::Draft;
 use crate::id::{NodeIx, PackageIx};
 use crate::plan::eligible::Terms;
+use crate::plan::gate;
 use crate::state::{State, Unit};
 
 /// The node for a package: the preferred one; else the first of its list that can take it; else the one with most room,
@@ -39,7 +40,7 @@ pub(crate) fn wake_waiting(draft: &mut Draft<'_>) {
     let gained = core::mem::take(&mut draft.gained);
     let state = &*draft.state;
     let rooms = || gained.iter().map(|node| (*node, state.rooms.get(*node))).filter(|(_, room)| room.open);
-    if !draft.wake_all && rooms().next().is_none() {
+    if !draft.wake_all && (!gate::is_open(state) || rooms().next().is_none()) {
         return;
     }
     for entry in state.waiting.iter() {

@@ -141,6 +141,10 @@ pub(crate) fn allow_failovers(draft: &mut Draft<'_>, group: GroupIx) {
     row.failovers.clear();
     let Some(exhausted) = row.exhausted.take() else { return };
     let name = row.name().clone();
+    if let Some(vacancy) = &mut row.vacancy {
+        // What takes over now does so because it was allowed to: it is not the first failover of the next count.
+        vacancy.failure = false;
+    }
     if let Some(until) = exhausted.until {
         draft.drop_deadline(until, Deadline::Failovers(group));
     }

@@ -14,7 +14,7 @@
 //! | `wait TIME` | lets time pass; a deadline that is met proposes a tick |
 //! | `key CLIENT KEY VERB…` | any verb with an idempotency key |
 //! | `term N` | Raft's leader changes |
-//! | `show`, `desired NODE`, `explain PACKAGE`, `plan VERB…`, `deadline` | prints |
+//! | `show`, `desired NODE`, `explain PACKAGE`, `plan VERB…`, `deadline`, `lease` | prints |
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,11 @@ pub fn line(world: &mut World, line: &str) -> String {
         "desired" => show_desired(world, rest[0]),
         "explain" => show_explanation(world, rest[0]),
         "plan" => show_plan(world, rest),
-        "deadline" => format!("{:?}\n", world.state.next_deadline().map(|at| at.0)),
+        "deadline" => match world.state.next_deadline() {
+            Some(at) => format!("next deadline at {} ms\n", at.0),
+            None => "no deadline\n".into(),
+        },
+        "lease" => format!("longest lease {} ms\n", world.state.cluster().unwrap().lease_high.0),
         "term" => {
             world.term = Term(rest[0].parse().unwrap());
             String::new()
