@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 /// Log lines go to stderr: whoever started the process keeps them. `PACELINE_LOG` takes a tracing filter.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PACELINE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -21,6 +21,7 @@ use crate::raft::{RaftNode, RaftOptions};
 /// What kept it from starting: an address in use, a data directory that is foreign or damaged, a cluster that refuses
 /// this node.
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
+    crate::serve::tie_to_parent();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the runtime")?;
     runtime.block_on(serve(config))
 }

@@ -79,7 +79,14 @@ pub struct Member {
 
 impl Feed for Cluster {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { id, spec, config_index, lease_high, lease_before, gate } = self;
+        let Self {
+            id,
+            spec,
+            config_index,
+            lease_high,
+            lease_before,
+            gate,
+        } = self;
         id.feed(hasher);
         spec.feed(hasher);
         config_index.feed(hasher);

@@ -68,5 +68,8 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             spec: instance.spec.clone(),
         })
     });
-    Some(DesiredSet { generation: node.generation, instances: instances.collect() })
+    Some(DesiredSet {
+        generation: node.generation,
+        instances: instances.collect(),
+    })
 }

@@ -52,7 +52,10 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(crate) fn new(state: &'a mut State, entry: &Entry) -> Self {
-        let now = Moment { at: state.at, wall_ms: entry.wall_ms };
+        let now = Moment {
+            at: state.at,
+            wall_ms: entry.wall_ms,
+        };
         Self {
             state,
             index: entry.index,
@@ -74,9 +77,14 @@ impl<'a> Draft<'a> {
     /// Gives every node whose desired set changed its next generation: once an entry.
     pub(crate) fn number_generations(&mut self) {
         for number in core::mem::take(&mut self.touched) {
-            let Some(node) = self.state.nodes.get_mut(number.0) else { continue };
+            let Some(node) = self.state.nodes.get_mut(number.0) else {
+                continue;
+            };
             node.generation = node.generation.next();
-            self.effects.push(Effect::NodeGeneration { node: node.id, generation: node.generation });
+            self.effects.push(Effect::NodeGeneration {
+                node: node.id,
+                generation: node.generation,
+            });
         }
     }
 
@@ -107,7 +115,9 @@ impl<'a> Draft<'a> {
 
     /// Changes a node and brings its room up to date.
     pub(crate) fn change_node(&mut self, number: NodeIx, change: impl FnOnce(&mut Node)) {
-        let Some(node) = self.state.nodes.get_mut(number.0) else { return };
+        let Some(node) = self.state.nodes.get_mut(number.0) else {
+            return;
+        };
         change(node);
         let room = Room::of(node, &self.state.dimensions);
         self.state.rooms.set(number, room);
@@ -131,8 +141,17 @@ impl<'a> Draft<'a> {
     /// Records an event about no package, group or node.
     pub(crate) fn say(&mut self, cause: Option<EventId>, kind: EventKind) -> EventId {
         let sequence = u32::try_from(self.events.len()).unwrap_or(u32::MAX);
-        let id = EventId { index: self.index, sequence };
-        self.events.push(Event { id, at: self.now.at, wall_ms: self.now.wall_ms, cause, kind });
+        let id = EventId {
+            index: self.index,
+            sequence,
+        };
+        self.events.push(Event {
+            id,
+            at: self.now.at,
+            wall_ms: self.now.wall_ms,
+            cause,
+            kind,
+        });
         id
     }
 
@@ -166,7 +185,10 @@ impl<'a> Draft<'a> {
 
     /// The names of a package and a node, for an event.
     pub(crate) fn names(&self, package: PackageIx, node: NodeIx) -> Option<(PackageName, NodeName)> {
-        Some((self.state.package_at(package)?.name().clone(), self.state.node_at(node)?.name.clone()))
+        Some((
+            self.state.package_at(package)?.name().clone(),
+            self.state.node_at(node)?.name.clone(),
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every event names its cause, so that a failover reads as one story: node lost, standby promoted, active again.
 
+mod kind;
 mod text;
 
 use alloc::format;
@@ -78,7 +79,10 @@ impl Severity {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields say what they are; the sentence of each is in event/text.rs")]
+#[allow(
+    missing_docs,
+    reason = "the fields say what they are; the sentence of each is in event/text.rs"
+)]
 pub enum EventKind {
     /// The first command of the log.
     ClusterCreated { id: String, member: NodeName },
@@ -91,7 +95,11 @@ pub enum EventKind {
     /// A server left the Raft group.
     MemberRemoved { member: MemberId, name: NodeName },
     /// A daemon's new stay.
-    NodeRegistered { node: NodeName, session: SessionId, first: bool },
+    NodeRegistered {
+        node: NodeName,
+        session: SessionId,
+        first: bool,
+    },
     /// A session's lease ended.
     NodeLost { node: NodeName, session: SessionId },
     /// A daemon ended in order.
@@ -125,21 +133,58 @@ pub enum EventKind {
     /// A package's failures are forgotten.
     Cleared { package: PackageName },
     /// A node was told to start it.
-    Placed { package: PackageName, node: NodeName, mode: Mode, epoch: Epoch, delay: Millis, after: Placement },
+    Placed {
+        package: PackageName,
+        node: NodeName,
+        mode: Mode,
+        epoch: Epoch,
+        delay: Millis,
+        after: Placement,
+    },
     /// A standby was told to be active, in place.
-    Promoted { package: PackageName, node: NodeName, epoch: Epoch, from: Option<NodeName> },
+    Promoted {
+        package: PackageName,
+        node: NodeName,
+        epoch: Epoch,
+        from: Option<NodeName>,
+    },
     /// It has answered that it is in its mode.
-    Started { package: PackageName, node: NodeName, mode: Mode, epoch: Epoch },
+    Started {
+        package: PackageName,
+        node: NodeName,
+        mode: Mode,
+        epoch: Epoch,
+    },
     /// It was taken out of its node's desired set.
-    Stopping { package: PackageName, node: NodeName, why: Reason },
+    Stopping {
+        package: PackageName,
+        node: NodeName,
+        why: Reason,
+    },
     /// It failed.
-    Failed { package: PackageName, node: NodeName, mode: Mode, cause: EndCause, detail: String, failures: u32 },
+    Failed {
+        package: PackageName,
+        node: NodeName,
+        mode: Mode,
+        cause: EndCause,
+        detail: String,
+        failures: u32,
+    },
     /// Nothing of it is left, which is proven.
-    Ended { package: PackageName, node: NodeName, mode: Mode, proof: Proof },
+    Ended {
+        package: PackageName,
+        node: NodeName,
+        mode: Mode,
+        proof: Proof,
+    },
     /// It is active on a lost node, and nobody may take over unproven.
     Stranded { package: PackageName, node: NodeName },
     /// It failed too often on a node.
-    Banned { package: PackageName, node: NodeName, failures: u32 },
+    Banned {
+        package: PackageName,
+        node: NodeName,
+        failures: u32,
+    },
     /// No node is left on which it has not failed too often.
     GaveUp { package: PackageName, why: Reason },
     /// It is to run and can't at the moment.
@@ -147,11 +192,20 @@ pub enum EventKind {
     /// One is active and as many as wanted stand by.
     GroupRedundant { group: GroupName, active: PackageName },
     /// One is active and too few stand by.
-    GroupDegraded { group: GroupName, active: PackageName, ready: u32, wanted: u32 },
+    GroupDegraded {
+        group: GroupName,
+        active: PackageName,
+        ready: u32,
+        wanted: u32,
+    },
     /// Nobody is active.
     GroupLost { group: GroupName },
     /// It failed over too often.
-    FailoversExhausted { group: GroupName, failovers: u32, within: Millis },
+    FailoversExhausted {
+        group: GroupName,
+        failovers: u32,
+        within: Millis,
+    },
     /// It may fail over again.
     FailoversAllowed { group: GroupName },
 }

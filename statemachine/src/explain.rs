@@ -78,7 +78,11 @@ pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
                 None => (Verdict::Possible, possible_words(state, package, row)),
             }
         };
-        NodeVerdict { node: node.name.clone(), verdict, reason }
+        NodeVerdict {
+            node: node.name.clone(),
+            verdict,
+            reason,
+        }
     });
     Some(Explanation {
         package: name.clone(),
@@ -93,22 +97,30 @@ pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
 fn summary(state: &State, package: &Package) -> String {
     let name = package.name();
     let Some(instance) = &package.instance else {
-        return match &package.idle {
+        return match state.why_idle(package) {
             Some(why) => format!("{name} is {}: {why}", package.state().as_str()),
             None => format!("{name} is {}", package.state().as_str()),
         };
     };
-    let node = state.node_at(instance.node).map_or("an unknown node", |node| node.name.as_str());
+    let node = state
+        .node_at(instance.node)
+        .map_or("an unknown node", |node| node.name.as_str());
     let mode = mode_word(instance.mode);
     let epoch = instance.epoch;
     match &instance.phase {
         Phase::Running => format!("{name} runs on {node} as {mode} under epoch {epoch}"),
         Phase::Starting if instance.delay.0 > 0 => {
-            format!("{name} starts on {node} as {mode} after a pause of {} ms, because it failed there", instance.delay.0)
+            format!(
+                "{name} starts on {node} as {mode} after a pause of {} ms, because it failed there",
+                instance.delay.0
+            )
         }
         Phase::Starting => format!("{name} starts on {node} as {mode}: its daemon has not answered yet"),
         Phase::Changing { from } => {
-            format!("{name} on {node} was told to be {mode} and has not answered yet; it was {}", mode_word(*from))
+            format!(
+                "{name} on {node} was told to be {mode} and has not answered yet; it was {}",
+                mode_word(*from)
+            )
         }
         Phase::Failing { .. } => format!("{name} failed on {node}: its end is not proven yet"),
         Phase::Stopping { why } => format!("{name} is being stopped on {node}: {why}"),
@@ -117,7 +129,9 @@ fn summary(state: &State, package: &Package) -> String {
 }
 
 fn placed_words(package: &Package) -> String {
-    let Some(instance) = &package.instance else { return String::new() };
+    let Some(instance) = &package.instance else {
+        return String::new();
+    };
     match &instance.phase {
         Phase::Starting | Phase::Running | Phase::Changing { .. } => {
             "it is there; a package that runs is not moved without a cause".to_string()
@@ -131,9 +145,14 @@ fn placed_words(package: &Package) -> String {
 fn possible_words(state: &State, package: &Package, node: NodeIx) -> String {
     let score = state.rooms.get(node).score;
     let free = score.saturating_mul(100).div_euclid(255);
-    let listed = state.node_at(node).and_then(|node| package.spec.nodes.iter().position(|name| *name == node.name));
+    let listed = state
+        .node_at(node)
+        .and_then(|node| package.spec.nodes.iter().position(|name| *name == node.name));
     match listed {
-        Some(place) => format!("it is number {} in the package's list; {free} % is free", place.saturating_add(1)),
+        Some(place) => format!(
+            "it is number {} in the package's list; {free} % is free",
+            place.saturating_add(1)
+        ),
         None => format!("it has room: {free} % of its scarcest dimension is free"),
     }
 }
@@ -146,7 +165,9 @@ fn next(state: &State, package: &Package) -> Vec<String> {
         Some(instance) => {
             let node = state.node_at(instance.node).map_or("NODE", |node| node.name.as_str());
             match (&instance.phase, instance.mode) {
-                (Phase::Stranded, _) => next.push(format!("`confirm-down {node}` once the node is surely off, or let it return")),
+                (Phase::Stranded, _) => next.push(format!(
+                    "`confirm-down {node}` once the node is surely off, or let it return"
+                )),
                 (Phase::Running, Mode::Standby) => next.push(format!("`promote {name}` makes it the active one")),
                 (Phase::Running, Mode::Active | Mode::Test) => {
                     next.push(format!("`move {name} --to NODE` places it on another node"));
@@ -166,7 +187,7 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
     match idle {
         Reason::Stopped => format!("`start {name}`"),
         Reason::Reserve { .. } => "one of its group stops, or more standbys are defined".to_string(),
-        Reason::WaitsForNodes { .. } => "more nodes come up, or start_wait passes".to_string(),
+        Reason::WaitsForNodes => "more nodes come up, or start_wait passes".to_string(),
         Reason::NoNode { .. } => "a node comes up, is resumed or has more room".to_string(),
         Reason::Failed { .. } => format!("`clear {name}` once the cause is mended, or restart the node"),
         Reason::Exhausted { .. } => format!("`clear {name}` or `promote` a member of its group"),

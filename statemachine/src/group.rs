@@ -113,7 +113,9 @@ impl Ownership {
     /// Who has a unit of these packages.
     pub(crate) fn of<'a>(packages: impl Iterator<Item = (PackageIx, &'a Package)>) -> Self {
         for (number, package) in packages {
-            let Some(instance) = package.instance.as_ref().filter(|instance| instance.holds_unit()) else { continue };
+            let Some(instance) = package.instance.as_ref().filter(|instance| instance.holds_unit()) else {
+                continue;
+            };
             let epoch = instance.epoch;
             return match instance.phase {
                 Phase::Starting | Phase::Running | Phase::Changing { .. } => Self::Held { package: number, epoch },
@@ -135,7 +137,18 @@ impl Group {
 
 impl Feed for Group {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { spec, changed, removing, members, successor, vacancy, failovers, exhausted, health, trail } = self;
+        let Self {
+            spec,
+            changed,
+            removing,
+            members,
+            successor,
+            vacancy,
+            failovers,
+            exhausted,
+            health,
+            trail,
+        } = self;
         spec.feed(hasher);
         changed.feed(hasher);
         removing.feed(hasher);
@@ -156,7 +169,12 @@ impl Feed for Group {
 
 impl Feed for Vacancy {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { package, node, failure, cause } = self;
+        let Self {
+            package,
+            node,
+            failure,
+            cause,
+        } = self;
         package.feed(hasher);
         node.feed(hasher);
         failure.feed(hasher);

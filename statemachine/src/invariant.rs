@@ -47,7 +47,9 @@ const CHECKS: [(&str, Check); 9] = [
 /// # Errors
 /// The first one that does not hold.
 pub fn check(state: &State) -> Result<(), Violation> {
-    CHECKS.iter().try_for_each(|(invariant, check)| check(state).map_err(|text| Violation { invariant, text }))
+    CHECKS
+        .iter()
+        .try_for_each(|(invariant, check)| check(state).map_err(|text| Violation { invariant, text }))
 }
 
 fn instances(state: &State) -> impl Iterator<Item = (PackageIx, &Package, &Instance)> {
@@ -59,7 +61,9 @@ fn instances(state: &State) -> impl Iterator<Item = (PackageIx, &Package, &Insta
 fn one_holder_per_unit(state: &State) -> Result<(), String> {
     for group in state.groups() {
         let members = state.group_members(group);
-        let holders = members.filter(|(_, package)| package.instance.as_ref().is_some_and(Instance::holds_unit)).count();
+        let holders = members
+            .filter(|(_, package)| package.instance.as_ref().is_some_and(Instance::holds_unit))
+            .count();
         if holders > 1 {
             return Err(format!("group {} has {holders} active members", group.name()));
         }
@@ -74,7 +78,11 @@ fn members_apart(state: &State) -> Result<(), String> {
         for (_, package) in state.group_members(group) {
             let Some(instance) = &package.instance else { continue };
             if !nodes.insert(instance.node) {
-                return Err(format!("{} shares its node with another member of {}", package.name(), group.name()));
+                return Err(format!(
+                    "{} shares its node with another member of {}",
+                    package.name(),
+                    group.name()
+                ));
             }
         }
     }
@@ -87,7 +95,12 @@ fn epochs_unique(state: &State) -> Result<(), String> {
     for (_, package, instance) in instances(state) {
         let fresh = seen.insert(instance.start) && (instance.start == instance.epoch || seen.insert(instance.epoch));
         if !fresh || instance.epoch < instance.start || instance.epoch > state.epoch() {
-            return Err(format!("{} has epochs {} and {}", package.name(), instance.start, instance.epoch));
+            return Err(format!(
+                "{} has epochs {} and {}",
+                package.name(),
+                instance.start,
+                instance.epoch
+            ));
         }
     }
     Ok(())
@@ -102,7 +115,11 @@ fn sessions_present(state: &State) -> Result<(), String> {
             return Err(format!("{} is stranded and was never active", package.name()));
         }
         if !stranded && present != Some(instance.session) {
-            return Err(format!("{} belongs to session {}, which has ended", package.name(), instance.session));
+            return Err(format!(
+                "{} belongs to session {}, which has ended",
+                package.name(),
+                instance.session
+            ));
         }
     }
     Ok(())
@@ -132,8 +149,13 @@ fn only_where_allowed(state: &State) -> Result<(), String> {
 fn below_capacity(state: &State) -> Result<(), String> {
     for node in state.nodes() {
         let capacity = state.dimensions.capacity(&node.capacity);
-        let live = node.instances.iter().filter_map(|number| state.package_at(*number)?.instance.as_ref());
-        let sum = live.filter(|instance| instance.is_live()).fold(Loads::default(), |sum, it| sum.plus(it.load));
+        let live = node
+            .instances
+            .iter()
+            .filter_map(|number| state.package_at(*number)?.instance.as_ref());
+        let sum = live
+            .filter(|instance| instance.is_live())
+            .fold(Loads::default(), |sum, it| sum.plus(it.load));
         for (sum, capacity) in sum.0.iter().zip(capacity) {
             if capacity.is_some_and(|capacity| *sum > 0 && *sum >= capacity) {
                 return Err(format!("node {} is planned to {sum} of {capacity:?}", node.name));
@@ -145,7 +167,9 @@ fn below_capacity(state: &State) -> Result<(), String> {
 
 /// A package or group that was removed is gone once nothing of it is left.
 fn removed_are_gone(state: &State) -> Result<(), String> {
-    let package = state.packages().find(|package| package.removing && package.instance.is_none());
+    let package = state
+        .packages()
+        .find(|package| package.removing && package.instance.is_none());
     let group = state.groups().find(|group| group.removing && group.members.is_empty());
     match (package, group) {
         (None, None) => Ok(()),
@@ -160,14 +184,19 @@ fn nothing_left_undone(state: &State) -> Result<(), String> {
         if package.instance.is_some() {
             continue;
         }
-        let Some(idle) = &package.idle else { return Err(format!("{} is nowhere without a reason", package.name())) };
+        let Some(idle) = &package.idle else {
+            return Err(format!("{} is nowhere without a reason", package.name()));
+        };
         let open = state.cluster().is_some_and(|cluster| cluster.gate == StartGate::Open);
         let waits = matches!(idle, Reason::NoNode { .. } | Reason::Failed { .. });
         if waits && (!open || place::choose(state, PackageIx(number)).is_some()) {
             return Err(format!("{} waits ({idle}) although a node can take it", package.name()));
         }
-        if matches!(idle, Reason::WaitsForNodes { .. }) && open {
-            return Err(format!("{} waits for placing to begin, which has begun", package.name()));
+        if matches!(idle, Reason::WaitsForNodes) && open {
+            return Err(format!(
+                "{} waits for placing to begin, which has begun",
+                package.name()
+            ));
         }
     }
     Ok(())
@@ -181,7 +210,10 @@ fn indexes_follow_rows(state: &State) -> Result<(), String> {
         return Err(format!("waiting units: {:?}, by the rows {:?}", waiting.0, waiting.1));
     }
     if state.deadlines != again.deadlines || state.up != again.up {
-        return Err(format!("deadlines {:?}, by the rows {:?}", state.deadlines, again.deadlines));
+        return Err(format!(
+            "deadlines {:?}, by the rows {:?}",
+            state.deadlines, again.deadlines
+        ));
     }
     for (number, node) in state.nodes.iter() {
         let number = NodeIx(number);

@@ -72,7 +72,9 @@ impl Dimensions {
     pub fn load(&self, load: &Load) -> Loads {
         let mut loads = Loads::default();
         for (to, name) in loads.0.iter_mut().zip(self.names()) {
-            *to = name.and_then(|name| load.0.get(name)).map_or(0, |amount| (*amount).min(LOAD_MAX));
+            *to = name
+                .and_then(|name| load.0.get(name))
+                .map_or(0, |amount| (*amount).min(LOAD_MAX));
         }
         loads
     }
@@ -83,8 +85,14 @@ impl Dimensions {
     pub fn capacity(&self, capacity: &Capacity) -> [Option<u64>; DIMENSIONS_MAX] {
         let mut amounts = [None; DIMENSIONS_MAX];
         for (place, (to, name)) in amounts.iter_mut().zip(self.names()).enumerate() {
-            let declared = name.and_then(|name| capacity.0.get(name)).map(|amount| (*amount).min(LOAD_MAX));
-            *to = if place < BUILT_IN.len() { declared } else { Some(declared.unwrap_or(0)) };
+            let declared = name
+                .and_then(|name| capacity.0.get(name))
+                .map(|amount| (*amount).min(LOAD_MAX));
+            *to = if place < BUILT_IN.len() {
+                declared
+            } else {
+                Some(declared.unwrap_or(0))
+            };
         }
         amounts
     }
@@ -126,7 +134,9 @@ impl Dimensions {
 
     /// The further dimensions with their users, by place: for the snapshot.
     pub(crate) fn further(&self) -> impl Iterator<Item = Option<(&str, u64)>> {
-        self.further.iter().map(|slot| slot.as_ref().map(|(name, users)| (&**name, *users)))
+        self.further
+            .iter()
+            .map(|slot| slot.as_ref().map(|(name, users)| (&**name, *users)))
     }
 
     /// Takes what [`Dimensions::further`] gave.
@@ -155,6 +165,53 @@ impl Feed for Dimensions {
 }
 
 fn further(load: &Load) -> impl Iterator<Item = &str> {
-    let named = load.0.iter().filter(|(_, amount)| **amount > 0).map(|(name, _)| name.as_str());
+    let named = load
+        .0
+        .iter()
+        .filter(|(_, amount)| **amount > 0)
+        .map(|(name, _)| name.as_str());
     named.filter(|name| !BUILT_IN.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amounts(amounts: &[(&str, u64)]) -> Capacity {
+        Capacity(
+            amounts
+                .iter()
+                .map(|(name, amount)| (name.to_string(), *amount))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_dimension_is_there_as_long_as_a_load_names_it() {
+        let mut dimensions = Dimensions::new();
+        let gpu = amounts(&[("cpu", 1), ("gpu", 2)]);
+        assert_eq!(dimensions.claim(&gpu), Ok(()));
+        assert_eq!(dimensions.claim(&amounts(&[("gpu", 1), ("disk", 3)])), Ok(()));
+        assert_eq!(dimensions.load(&gpu), Loads([1, 0, 2, 0]));
+        assert_eq!(
+            dimensions.claim(&amounts(&[("disk", 1), ("tape", 1)])),
+            Err("tape".to_string())
+        );
+        dimensions.release(&amounts(&[("gpu", 1), ("disk", 3)]));
+        assert_eq!(dimensions.claim(&amounts(&[("tape", 1)])), Ok(()));
+        assert_eq!(
+            dimensions.load(&amounts(&[("tape", 5), ("gpu", 1)])),
+            Loads([0, 0, 1, 5])
+        );
+    }
+
+    #[test]
+    fn what_a_node_does_not_declare() {
+        let mut dimensions = Dimensions::new();
+        assert_eq!(dimensions.claim(&amounts(&[("gpu", 1)])), Ok(()));
+        assert_eq!(
+            dimensions.capacity(&amounts(&[("cpu", 8)])),
+            [Some(8), None, Some(0), Some(0)]
+        );
+    }
 }

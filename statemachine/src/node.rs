@@ -221,8 +221,24 @@ impl Feed for NodeStatus {
 impl Feed for Node {
     fn feed(&self, hasher: &mut Hasher) {
         let Self {
-            id, name, status, since, drain, machine, boot, nonce, capacity, labels, api, attributes, generation, sequence,
-            extended, instances, planned, trail,
+            id,
+            name,
+            status,
+            since,
+            drain,
+            machine,
+            boot,
+            nonce,
+            capacity,
+            labels,
+            api,
+            attributes,
+            generation,
+            sequence,
+            extended,
+            instances,
+            planned,
+            trail,
         } = self;
         id.feed(hasher);
         name.feed(hasher);

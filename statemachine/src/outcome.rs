@@ -53,7 +53,10 @@ pub enum Accepted {
 
 /// Why a command was rejected: nothing has changed. The text says what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the fields are the two sides of what did not fit; the text says which is which")]
+#[allow(
+    missing_docs,
+    reason = "the fields are the two sides of what did not fit; the text says which is which"
+)]
 pub enum Rejection {
     /// The log and the state do not belong together.
     #[error("entry {found} can't follow entry {applied}")]
@@ -66,7 +69,11 @@ pub enum Rejection {
     ClusterExists { id: String },
     /// A name that nothing has.
     #[error("there is no {kind} {name:?}{}", nearest_words(.nearest.as_deref()))]
-    NotFound { kind: &'static str, name: String, nearest: Option<String> },
+    NotFound {
+        kind: &'static str,
+        name: String,
+        nearest: Option<String>,
+    },
     /// It conflicts with the present state.
     #[error("{text}")]
     Conflict { text: String },
@@ -88,7 +95,9 @@ pub enum Rejection {
     #[error("report {found} can't follow report {last}: send report {} first", .last.saturating_add(1))]
     ReportGap { last: u64, found: u64 },
     /// It was proposed by a leader of another term, or names no present session.
-    #[error("this was proposed in term {proposed} and stands in an entry of term {found}, or its sessions are over: nothing to do")]
+    #[error(
+        "this was proposed in term {proposed} and stands in an entry of term {found}, or its sessions are over: nothing to do"
+    )]
     Stale { proposed: Term, found: Term },
     /// The idempotency key was used for another command.
     #[error("this request key was used at index {index} for another command: take a new key")]

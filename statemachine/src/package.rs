@@ -220,7 +220,10 @@ impl Package {
     /// Its place in the one order.
     #[must_use]
     pub fn rank(&self) -> Rank {
-        Rank { priority: self.spec.priority.unwrap_or(u32::MAX), order: self.order }
+        Rank {
+            priority: self.spec.priority.unwrap_or(u32::MAX),
+            order: self.order,
+        }
     }
 
     /// What it does, in one word.
@@ -240,12 +243,16 @@ impl Package {
     /// Whether an instance of an older definition is to be restarted.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.instance.as_ref().is_some_and(|instance| instance.revision != self.revision)
+        self.instance
+            .as_ref()
+            .is_some_and(|instance| instance.revision != self.revision)
     }
 
     /// How long the next start waits, after so many failures: nothing after the first, then 1 s, 2 s, 4 s … 30 s.
     pub(crate) fn back_off(&self) -> Millis {
-        let Some(repeats) = self.failures.len().checked_sub(2) else { return Millis(0) };
+        let Some(repeats) = self.failures.len().checked_sub(2) else {
+            return Millis(0);
+        };
         let doublings = u32::try_from(repeats).unwrap_or(u32::MAX).min(16);
         Millis(BACK_OFF_FIRST.0.saturating_mul(1u64 << doublings).min(BACK_OFF_MAX.0))
     }
@@ -260,8 +267,22 @@ impl Package {
 impl Feed for Package {
     fn feed(&self, hasher: &mut Hasher) {
         let Self {
-            spec: _, spec_digest, order, changed, revision, wish, removing, group, load, instance, prefer, last, failures,
-            bans, idle, trail,
+            spec: _,
+            spec_digest,
+            order,
+            changed,
+            revision,
+            wish,
+            removing,
+            group,
+            load,
+            instance,
+            prefer,
+            last,
+            failures,
+            bans,
+            idle,
+            trail,
         } = self;
         spec_digest.feed(hasher);
         order.feed(hasher);
@@ -283,7 +304,11 @@ impl Feed for Package {
 
 impl Feed for Ban {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { node, session, failures } = self;
+        let Self {
+            node,
+            session,
+            failures,
+        } = self;
         node.feed(hasher);
         session.feed(hasher);
         failures.feed(hasher);
@@ -292,7 +317,20 @@ impl Feed for Ban {
 
 impl Feed for Instance {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { node, session, start, epoch, mode, phase, since, delay, spec: _, revision, load, detail } = self;
+        let Self {
+            node,
+            session,
+            start,
+            epoch,
+            mode,
+            phase,
+            since,
+            delay,
+            spec: _,
+            revision,
+            load,
+            detail,
+        } = self;
         node.feed(hasher);
         session.feed(hasher);
         start.feed(hasher);

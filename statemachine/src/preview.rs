@@ -116,7 +116,10 @@ pub fn preview_loss(state: &State, node: &NodeName) -> Result<Preview, Rejection
     let session = found.session().ok_or_else(|| Rejection::Conflict {
         text: format!("node {node} is {}, so it can't fail any more", found.status.as_str()),
     })?;
-    let lost = Command::NodeLost { sessions: Vec::from([(found.id, session)]), term: TERM };
+    let lost = Command::NodeLost {
+        sessions: Vec::from([(found.id, session)]),
+        term: TERM,
+    };
     preview(state, &[lost])
 }
 
@@ -137,7 +140,11 @@ struct Run {
 impl Run {
     fn new(state: &State) -> Self {
         // What is under way is brought to its end as well, so that the steps show where everything comes to rest.
-        Self { state: state.clone(), events: Vec::new(), restless: state.nodes().map(|node| node.id).collect() }
+        Self {
+            state: state.clone(),
+            events: Vec::new(),
+            restless: state.nodes().map(|node| node.id).collect(),
+        }
     }
 
     fn apply(&mut self, command: Command) -> Result<(), Rejection> {
@@ -176,18 +183,31 @@ impl Run {
     fn report(&mut self, id: NodeId) -> Result<(), Rejection> {
         let Some(node) = self.state.node(id) else { return Ok(()) };
         let Some(session) = node.session() else { return Ok(()) };
-        let packages = node.instances.iter().filter_map(|number| self.state.package_at(*number));
+        let packages = node
+            .instances
+            .iter()
+            .filter_map(|number| self.state.package_at(*number));
         let observations: Vec<Observation> = packages.filter_map(obedient).collect();
         if observations.is_empty() {
             return Ok(());
         }
         let sequence = node.sequence.saturating_add(1);
-        self.apply(Command::Observe { node: id, session, sequence, observations })
+        self.apply(Command::Observe {
+            node: id,
+            session,
+            sequence,
+            observations,
+        })
     }
 
     fn compare(&self, before: &State) -> Preview {
         let named: BTreeSet<&PackageName> = self.events.iter().filter_map(|event| event.kind.package()).collect();
-        let rank = |name| self.state.package(name).or_else(|| before.package(name)).map(Package::rank);
+        let rank = |name| {
+            self.state
+                .package(name)
+                .or_else(|| before.package(name))
+                .map(Package::rank)
+        };
         let ranked: BTreeSet<_> = named.into_iter().map(|name| (rank(name), name)).collect();
         let mut steps = Vec::new();
         let mut unplaced = Vec::new();
@@ -196,7 +216,10 @@ impl Run {
             let reason = self.state.package(name).and_then(|package| package.idle.as_ref());
             let fails = |reason: &&Reason| matches!(reason.idle_state(), PackageState::Waiting | PackageState::Failed);
             if let Some(reason) = reason.filter(fails) {
-                unplaced.push(Unplaced { package: name.clone(), reason: reason.to_string() });
+                unplaced.push(Unplaced {
+                    package: name.clone(),
+                    reason: reason.to_string(),
+                });
             }
         }
         let stops = |step: &Step| match step.action {
@@ -226,14 +249,23 @@ impl Run {
         let from = was.filter(|_| action == Action::Move).and_then(node_name);
         let mode = is.map(|instance| instance.mode);
         let reason = self.reason(name).unwrap_or_default();
-        Some(Step { action, package: name.clone(), node: node_name(instance)?, from, mode, reason })
+        Some(Step {
+            action,
+            package: name.clone(),
+            node: node_name(instance)?,
+            from,
+            mode,
+            reason,
+        })
     }
 
     /// The first thing that happened to a package, and if that follows from something else, that.
     fn reason(&self, name: &PackageName) -> Option<String> {
         let about = |event: &&Event| event.kind.package() == Some(name) && !is_definition(&event.kind);
         let first = self.events.iter().find(about)?;
-        let cause = first.cause.and_then(|cause| self.events.iter().find(|event| event.id == cause));
+        let cause = first
+            .cause
+            .and_then(|cause| self.events.iter().find(|event| event.id == cause));
         Some(match (&first.kind, cause) {
             (EventKind::Stopping { why, .. }, _) => why.to_string(),
             (_, Some(cause)) => cause.text(),
@@ -247,7 +279,9 @@ fn obedient(package: &Package) -> Option<Observation> {
     let instance = package.instance.as_ref()?;
     let state = match instance.phase {
         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
-        Phase::Stopping { .. } | Phase::Failing { .. } => InstanceState::Ended { cause: EndCause::Requested },
+        Phase::Stopping { .. } | Phase::Failing { .. } => InstanceState::Ended {
+            cause: EndCause::Requested,
+        },
         Phase::Running | Phase::Stranded => return None,
     };
     Some(Observation::Instance(InstanceReport {
@@ -278,13 +312,22 @@ fn is_definition(kind: &EventKind) -> bool {
 }
 
 /// A change of what is defined, in words.
-#[allow(clippy::wildcard_enum_match_arm, reason = "all other events are about what runs, not about what is defined")]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "all other events are about what runs, not about what is defined"
+)]
 fn change_words(event: &Event) -> Option<String> {
     Some(match &event.kind {
         EventKind::ClusterChanged => "change the cluster's settings".to_string(),
         EventKind::PackageDefined { package } => format!("define package {package}"),
-        EventKind::PackageChanged { package, restarts: true } => format!("change package {package}, with a restart"),
-        EventKind::PackageChanged { package, restarts: false } => format!("change package {package}"),
+        EventKind::PackageChanged {
+            package,
+            restarts: true,
+        } => format!("change package {package}, with a restart"),
+        EventKind::PackageChanged {
+            package,
+            restarts: false,
+        } => format!("change package {package}"),
         EventKind::PackageRemoved { package } => format!("remove package {package}"),
         EventKind::GroupDefined { group } => format!("define group {group}"),
         EventKind::GroupChanged { group } => format!("change group {group}"),

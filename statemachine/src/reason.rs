@@ -17,7 +17,7 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes { .. } | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
+            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -37,7 +37,7 @@ impl Reason {
     #[must_use]
     pub(crate) fn waits_for_node(&self) -> bool {
         match self {
-            Self::WaitsForNodes { .. } | Self::NoNode { .. } | Self::Failed { .. } => true,
+            Self::WaitsForNodes | Self::NoNode { .. } | Self::Failed { .. } => true,
             Self::Exhausted { .. }
             | Self::Stopped
             | Self::Removed
@@ -66,16 +66,21 @@ impl fmt::Display for Reason {
             Self::Stopped => f.write_str("its wish is stop"),
             Self::Removed => f.write_str("it was removed"),
             Self::Reserve { wanted } => write!(f, "it is in reserve: {wanted} of its group run, as many as are wanted"),
-            Self::WaitsForNodes { up, wanted } => {
-                write!(f, "placing has not begun: {up} of {wanted} nodes are up (min_nodes; start_wait ends the wait)")
+            Self::WaitsForNodes => {
+                f.write_str("placing has not begun: fewer nodes are up than min_nodes (start_wait ends the wait)")
             }
             Self::NoNode { nodes } => write!(f, "no node can take it: {nodes}"),
             Self::Failed { nodes } => {
-                write!(f, "it failed too often: {nodes}; `clear` or `start` it once the cause is mended")
+                write!(f, "it failed too often on {} of the nodes", nodes.banned)?;
+                let others = Obstacles { banned: 0, ..*nodes };
+                if others != Obstacles::default() {
+                    write!(f, " and no other can take it ({others})")?;
+                }
+                f.write_str("; `clear` or `start` it once the cause is mended")
             }
             Self::Exhausted { failovers } => write!(
                 f,
-                "its group failed over {failovers} times within its limit and does not any more; `clear` or `promote` a member"
+                "its group has failed over {failovers} times, which is its limit; `clear` or `promote` a member"
             ),
             Self::Drained => f.write_str("its node is drained"),
             Self::Moved { to } => write!(f, "it is moved to {to}"),
@@ -97,7 +102,14 @@ impl Feed for Reason {
 
 impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { down, drained, not_listed, full, peers, banned } = *self;
+        let Self {
+            down,
+            drained,
+            not_listed,
+            full,
+            peers,
+            banned,
+        } = *self;
         let parts = [
             (down, "not up"),
             (drained, "drained"),
@@ -151,8 +163,15 @@ impl fmt::Display for Obstacle {
             Self::Down => f.write_str("the node is not up"),
             Self::Drained => f.write_str("the node is drained; `resume` it to use it again"),
             Self::NotListed => f.write_str("the package's list of nodes does not name it"),
-            Self::NoRoom { dimension, needed, free } => {
-                write!(f, "it needs {needed} {dimension} and the node has {free} left (the sum must stay below its capacity)")
+            Self::NoRoom {
+                dimension,
+                needed,
+                free,
+            } => {
+                write!(
+                    f,
+                    "it needs {needed} {dimension} and the node has {free} left (the sum must stay below its capacity)"
+                )
             }
             Self::Peer { package } => write!(f, "{package} of the same group is there"),
             Self::Banned { failures } => {

@@ -49,7 +49,12 @@ pub(crate) struct Requests {
 
 impl Requests {
     pub(crate) fn new() -> Self {
-        Self { seen: Shards::new(), order: Queue::new(), clients: Shards::new(), sum: 0 }
+        Self {
+            seen: Shards::new(),
+            order: Queue::new(),
+            clients: Shards::new(),
+            sum: 0,
+        }
     }
 
     pub(crate) fn get(&self, request: &RequestId) -> Option<&Seen> {
@@ -117,7 +122,9 @@ impl Requests {
     /// Takes a client's oldest key out of its queue; a client without keys is gone.
     fn pop_of_client(&mut self, request: &RequestId) {
         let client: Arc<str> = Arc::from(request.client.as_str());
-        let Some(queue) = self.clients.get_mut(&client) else { return };
+        let Some(queue) = self.clients.get_mut(&client) else {
+            return;
+        };
         queue.pop();
         if queue.len() == 0 {
             self.clients.remove(&client);
@@ -159,7 +166,12 @@ impl Feed for RequestId {
 fn digest(request: &RequestId, seen: &Seen) -> u64 {
     let mut hasher = Hasher::new();
     request.feed(&mut hasher);
-    let Seen { index, at, fingerprint, accepted } = seen;
+    let Seen {
+        index,
+        at,
+        fingerprint,
+        accepted,
+    } = seen;
     index.feed(&mut hasher);
     at.feed(&mut hasher);
     hasher.word(*fingerprint);
@@ -184,5 +196,74 @@ fn feed_accepted(accepted: &Accepted, hasher: &mut Hasher) {
             index.feed(hasher);
             feed_accepted(first, hasher);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    fn request(client: &str, key: u64) -> RequestId {
+        RequestId {
+            client: client.into(),
+            key: format!("{key}"),
+        }
+    }
+
+    fn seen(index: u64, at: u64) -> Seen {
+        Seen {
+            index: Index(index),
+            at: Timestamp(at),
+            fingerprint: index,
+            accepted: Accepted::Done,
+        }
+    }
+
+    /// What a server holds that loaded a snapshot.
+    fn restored(requests: &Requests) -> Requests {
+        let mut again = Requests::new();
+        for (request, seen) in requests.iter() {
+            again.insert(request, seen.clone());
+        }
+        again
+    }
+
+    #[test]
+    fn a_key_is_kept_for_a_day() {
+        let mut requests = Requests::new();
+        requests.insert(&request("a", 1), seen(1, 0));
+        requests.insert(&request("b", 1), seen(2, KEPT_FOR.0 - 1));
+        assert!(requests.get(&request("a", 1)).is_some());
+        requests.insert(&request("b", 2), seen(3, KEPT_FOR.0));
+        assert!(requests.get(&request("a", 1)).is_none());
+        assert!(requests.get(&request("b", 1)).is_some());
+        assert_eq!(restored(&requests).sum, requests.sum);
+    }
+
+    #[test]
+    fn a_client_that_sends_without_pause_forgets_its_own_oldest() {
+        let mut requests = Requests::new();
+        requests.insert(&request("patient", 0), seen(1, 0));
+        let most = u64::try_from(CLIENT_KEYS_MAX).unwrap();
+        for key in 0..most + 10 {
+            requests.insert(&request("hasty", key), seen(key + 2, 0));
+        }
+        assert!(requests.get(&request("patient", 0)).is_some());
+        assert!(requests.get(&request("hasty", 9)).is_none());
+        assert!(requests.get(&request("hasty", 10)).is_some());
+        // What follows is the same for a server that never knew the keys that were pushed out.
+        let mut again = restored(&requests);
+        for key in 0..most + 5 {
+            requests.insert(&request("third", key), seen(most + key + 12, 1));
+            again.insert(&request("third", key), seen(most + key + 12, 1));
+        }
+        assert_eq!(again.sum, requests.sum);
+        assert!(requests.seen.len() <= KEYS_MAX);
+        assert!(
+            requests.get(&request("patient", 0)).is_none(),
+            "the oldest of all went first"
+        );
     }
 }

@@ -26,11 +26,19 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    const CLOSED: Self = Self { open: false, score: 0, free: [0; DIMENSIONS_MAX] };
+    const CLOSED: Self = Self {
+        open: false,
+        score: 0,
+        free: [0; DIMENSIONS_MAX],
+    };
 
     pub(crate) fn of(node: &Node, dimensions: &Dimensions) -> Self {
         let capacity = dimensions.capacity(&node.capacity);
-        let mut room = Self { open: node.takes_packages(), score: SCORE_MAX, free: [u64::MAX; DIMENSIONS_MAX] };
+        let mut room = Self {
+            open: node.takes_packages(),
+            score: SCORE_MAX,
+            free: [u64::MAX; DIMENSIONS_MAX],
+        };
         for ((free, capacity), planned) in room.free.iter_mut().zip(capacity).zip(node.planned.0) {
             let Some(capacity) = capacity else { continue };
             *free = capacity.saturating_sub(planned);
@@ -43,7 +51,10 @@ impl Room {
 
     /// Whether a load stays strictly below the capacity in each dimension that it loads.
     pub(crate) fn fits(&self, load: Loads) -> bool {
-        load.0.iter().zip(self.free).all(|(load, free)| *load == 0 || *load < free)
+        load.0
+            .iter()
+            .zip(self.free)
+            .all(|(load, free)| *load == 0 || *load < free)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::id::{Epoch, GroupIx, GroupName, Index, MemberId, NodeId, NodeIx, Node
 use crate::load::Dimensions;
 use crate::node::Node;
 use crate::package::{Package, Rank};
+use crate::plan::account;
+use crate::reason::Reason;
 use crate::requests::Requests;
 use crate::room::Rooms;
 use crate::store::{Shards, Table};
@@ -199,7 +201,10 @@ impl State {
 
     /// A group's packages in order of rank.
     pub fn group_members<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (PackageIx, &'a Package)> {
-        group.members.iter().filter_map(|member| Some((*member, self.package_at(*member)?)))
+        group
+            .members
+            .iter()
+            .filter_map(|member| Some((*member, self.package_at(*member)?)))
     }
 
     /// Who has the unit of a package: its group, or itself.
@@ -214,9 +219,21 @@ impl State {
         }
     }
 
+    /// Why a package has no instance, with the numbers of now; none where it has one.
+    ///
+    /// [`Package::idle`] holds the same reason with the numbers of when it was found.
+    #[must_use]
+    pub fn why_idle(&self, package: &Package) -> Option<Reason> {
+        let number = *self.packages_by_name.get(package.name())?;
+        account::why_idle(self, number, package)
+    }
+
     /// The names of a node's load dimensions with what is planned there, as `capacity` names them.
     pub fn planned<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = (&'a str, u64)> {
-        self.dimensions.names().zip(node.planned.0).filter_map(|(name, amount)| Some((name?, amount)))
+        self.dimensions
+            .names()
+            .zip(node.planned.0)
+            .filter_map(|(name, amount)| Some((name?, amount)))
     }
 
     pub(crate) fn unit_of(&self, number: PackageIx) -> Unit {
@@ -256,8 +273,25 @@ impl Default for State {
 impl Feed for State {
     fn feed(&self, hasher: &mut Hasher) {
         let Self {
-            applied, at, cluster, members, nodes, packages, groups, epoch, order, dimensions, requests,
-            nodes_by_id: _, nodes_by_name: _, packages_by_name: _, groups_by_name: _, rooms: _, up: _, waiting: _, deadlines: _,
+            applied,
+            at,
+            cluster,
+            members,
+            nodes,
+            packages,
+            groups,
+            epoch,
+            order,
+            dimensions,
+            requests,
+            nodes_by_id: _,
+            nodes_by_name: _,
+            packages_by_name: _,
+            groups_by_name: _,
+            rooms: _,
+            up: _,
+            waiting: _,
+            deadlines: _,
         } = self;
         applied.feed(hasher);
         at.feed(hasher);

@@ -15,7 +15,10 @@ fn scripts_come_out_as_written() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for folder in ["apply", "plan"] {
-        let mut files: Vec<_> = fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
+        let mut files: Vec<_> = fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
         files.sort();
         for path in files {
             count += 1;
@@ -29,7 +32,12 @@ fn scripts_come_out_as_written() {
         }
     }
     assert!(count > 0, "no scripts in {}", root.display());
-    assert!(wrong.is_empty(), "{} of {count} scripts differ (UPDATE=1 rewrites them)\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} scripts differ (UPDATE=1 rewrites them)\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// The script with all that came of it.
@@ -58,9 +66,17 @@ fn run(script: &str) -> String {
 }
 
 fn first_difference(expected: &str, found: &str) -> String {
-    let lines = expected.lines().zip(found.lines()).enumerate().find(|(_, (a, b))| a != b);
+    let lines = expected
+        .lines()
+        .zip(found.lines())
+        .enumerate()
+        .find(|(_, (a, b))| a != b);
     match lines {
         Some((number, (a, b))) => format!("  line {}\n  expected {a}\n  found    {b}", number + 1),
-        None => format!("  expected {} lines, found {}", expected.lines().count(), found.lines().count()),
+        None => format!(
+            "  expected {} lines, found {}",
+            expected.lines().count(),
+            found.lines().count()
+        ),
     }
 }

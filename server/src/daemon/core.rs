@@ -3,6 +3,9 @@
 //! The daemon chooses nothing about placement: it does what the desired set says, or refuses where lease, epoch or an
 //! earlier process forbid it. What it does with each instance is in [`reconcile`](super::reconcile).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use client::wire::daemon::{DesiredInstance, Extend, Leave, Register, Registered, Renew, Renewed, Report};

@@ -26,7 +26,9 @@ pub(super) fn create_cluster(
     api: &str,
 ) -> Outcome {
     if let Some(cluster) = draft.state.cluster() {
-        return Err(Rejection::ClusterExists { id: cluster.id.to_string() });
+        return Err(Rejection::ClusterExists {
+            id: cluster.id.to_string(),
+        });
     }
     check_address("the cluster's id", id)?;
     check_addresses(peer)?;
@@ -45,9 +47,20 @@ pub(super) fn create_cluster(
         lease_before: None,
         gate: StartGate::Closed,
     }));
-    let first = Member { id: MemberId(1), name: member.clone(), peer: peer.to_vec(), api: api.to_string() };
+    let first = Member {
+        id: MemberId(1),
+        name: member.clone(),
+        peer: peer.to_vec(),
+        api: api.to_string(),
+    };
     draft.state.members = Arc::new(BTreeMap::from([(first.id, first)]));
-    draft.say(None, EventKind::ClusterCreated { id: id.to_string(), member: member.clone() });
+    draft.say(
+        None,
+        EventKind::ClusterCreated {
+            id: id.to_string(),
+            member: member.clone(),
+        },
+    );
     draft.effect(Effect::MembersChanged);
     Ok(Accepted::Done)
 }
@@ -56,15 +69,31 @@ pub(super) fn add_member(draft: &mut Draft<'_>, name: &NodeName, peer: &[String]
     check_addresses(peer)?;
     check_address("the API's address", api)?;
     if let Some(same) = draft.state.members().find(|member| member.name == *name) {
-        return Err(conflict(format!("server {name} is member {} already: remove that member first", same.id)));
+        return Err(conflict(format!(
+            "server {name} is member {} already: remove that member first",
+            same.id
+        )));
     }
     if draft.state.members.len() >= MEMBERS_MAX {
-        return Err(Rejection::Limit { text: format!("there are {MEMBERS_MAX} members, which is the most: remove one first") });
+        return Err(Rejection::Limit {
+            text: format!("there are {MEMBERS_MAX} members, which is the most: remove one first"),
+        });
     }
     let member = MemberId(draft.index.0);
-    let row = Member { id: member, name: name.clone(), peer: peer.to_vec(), api: api.to_string() };
+    let row = Member {
+        id: member,
+        name: name.clone(),
+        peer: peer.to_vec(),
+        api: api.to_string(),
+    };
     Arc::make_mut(&mut draft.state.members).insert(member, row);
-    draft.say(None, EventKind::MemberAdded { member, name: name.clone() });
+    draft.say(
+        None,
+        EventKind::MemberAdded {
+            member,
+            name: name.clone(),
+        },
+    );
     draft.effect(Effect::MembersChanged);
     Ok(Accepted::MemberAdded { member })
 }
@@ -74,7 +103,9 @@ pub(super) fn remove_member(draft: &mut Draft<'_>, member: MemberId) -> Outcome 
         return Err(not_found("member", &member.to_string(), core::iter::empty()));
     };
     if draft.state.members.len() == 1 {
-        return Err(conflict(format!("{name} is the last server: a cluster without one can't be changed any more")));
+        return Err(conflict(format!(
+            "{name} is the last server: a cluster without one can't be changed any more"
+        )));
     }
     Arc::make_mut(&mut draft.state.members).remove(&member);
     draft.say(None, EventKind::MemberRemoved { member, name });

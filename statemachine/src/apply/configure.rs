@@ -50,7 +50,9 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
 fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Rejection> {
     check_cluster(spec)?;
     let now = draft.at();
-    let Some(cluster) = draft.state.cluster_mut() else { return Err(Rejection::NoCluster) };
+    let Some(cluster) = draft.state.cluster_mut() else {
+        return Err(Rejection::NoCluster);
+    };
     if cluster.spec == *spec {
         return Ok(false);
     }
@@ -64,7 +66,9 @@ fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Reject
 
 /// Every session has the new lease from now on; the longer one before it still counts until it has surely ended.
 fn change_lease(draft: &mut Draft<'_>, before: &ClusterSpec, tail: LeaseTail) {
-    let Some(cluster) = draft.state.cluster_mut() else { return };
+    let Some(cluster) = draft.state.cluster_mut() else {
+        return;
+    };
     let lease = cluster.spec.lease;
     if before.lease > lease && cluster.lease_before.is_none_or(|older| older.lease <= tail.lease) {
         let older = cluster.lease_before.replace(tail);
@@ -106,14 +110,20 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
         draft.say_group(number, Cause::Outside, EventKind::GroupDefined { group: name });
         return Ok(true);
     };
-    let Some(group) = draft.state.groups.get_mut(number.0) else { return Ok(false) };
+    let Some(group) = draft.state.groups.get_mut(number.0) else {
+        return Ok(false);
+    };
     if *group.spec == *spec && !group.removing {
         return Ok(false);
     }
     group.spec = Arc::new(spec.clone());
     group.changed = index;
     let defined = core::mem::take(&mut group.removing);
-    let kind = if defined { EventKind::GroupDefined { group: name } } else { EventKind::GroupChanged { group: name } };
+    let kind = if defined {
+        EventKind::GroupDefined { group: name }
+    } else {
+        EventKind::GroupChanged { group: name }
+    };
     draft.say_group(number, Cause::Outside, kind);
     draft.plan_unit(Unit::Group(number));
     Ok(true)
@@ -121,10 +131,15 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
 
 fn remove_group(draft: &mut Draft<'_>, name: &GroupName) -> Result<bool, Rejection> {
     let number = find_group(draft, name)?;
-    let Some(group) = draft.state.group_at(number) else { return Ok(false) };
+    let Some(group) = draft.state.group_at(number) else {
+        return Ok(false);
+    };
     let staying = draft.state.group_members(group).find(|(_, package)| !package.removing);
     if let Some((_, member)) = staying {
-        return Err(conflict(format!("group {name} still has package {}: remove that first", member.name())));
+        return Err(conflict(format!(
+            "group {name} still has package {}: remove that first",
+            member.name()
+        )));
     }
     draft.say_group(number, Cause::Outside, EventKind::GroupRemoved { group: name.clone() });
     if let Some(group) = draft.state.groups.get_mut(number.0) {
@@ -138,10 +153,16 @@ fn remove_group(draft: &mut Draft<'_>, name: &GroupName) -> Result<bool, Rejecti
 fn find_group(draft: &Draft<'_>, name: &GroupName) -> Result<GroupIx, Rejection> {
     let state = &*draft.state;
     let known = state.groups_by_name.get(name).copied();
-    known.filter(|number| state.group_at(*number).is_some_and(|group| !group.removing)).ok_or_else(|| {
-        let names = state.groups.iter().filter(|(_, group)| !group.removing).map(|(_, group)| group.name().as_str());
-        not_found("group", name.as_str(), names)
-    })
+    known
+        .filter(|number| state.group_at(*number).is_some_and(|group| !group.removing))
+        .ok_or_else(|| {
+            let names = state
+                .groups
+                .iter()
+                .filter(|(_, group)| !group.removing)
+                .map(|(_, group)| group.name().as_str());
+            not_found("group", name.as_str(), names)
+        })
 }
 
 fn put_package(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<bool, Rejection> {
@@ -180,7 +201,13 @@ fn define(draft: &mut Draft<'_>, spec: &PackageSpec, group: Option<GroupIx>) -> 
     if let Some(group) = group {
         draft.join_group(number, group);
     }
-    draft.say_package(number, Cause::Outside, EventKind::PackageDefined { package: spec.name.clone() });
+    draft.say_package(
+        number,
+        Cause::Outside,
+        EventKind::PackageDefined {
+            package: spec.name.clone(),
+        },
+    );
     draft.plan_package(number);
     Ok(())
 }
@@ -191,7 +218,9 @@ fn redefine(
     spec: &PackageSpec,
     group: Option<GroupIx>,
 ) -> Result<bool, Rejection> {
-    let Some(package) = draft.state.package_at(number) else { return Ok(false) };
+    let Some(package) = draft.state.package_at(number) else {
+        return Ok(false);
+    };
     if *package.spec == *spec && !package.removing {
         return Ok(false);
     }
@@ -200,7 +229,9 @@ fn redefine(
     if package.group != group {
         if package.instance.is_some() {
             let name = &spec.name;
-            return Err(conflict(format!("package {name} runs and can't change its group: `stop {name}`, then repeat")));
+            return Err(conflict(format!(
+                "package {name} runs and can't change its group: `stop {name}`, then repeat"
+            )));
         }
         check_group_size(draft, group)?;
     }
@@ -245,7 +276,11 @@ fn redefine(
 fn change_unit(draft: &mut Draft<'_>, number: PackageIx, group: Option<GroupIx>, spec: &PackageSpec) {
     let unit = draft.state.unit_of(number);
     draft.set_waiting(unit, false);
-    if draft.state.package_at(number).is_some_and(|package| package.group == group) {
+    if draft
+        .state
+        .package_at(number)
+        .is_some_and(|package| package.group == group)
+    {
         // Only the rank may change, and with it the unit's; the members are sorted once the definition is there.
         return;
     }
@@ -259,8 +294,16 @@ fn change_unit(draft: &mut Draft<'_>, number: PackageIx, group: Option<GroupIx>,
 
 /// An instance that needs no restart goes on under the new definition, with the new load.
 fn adopt(draft: &mut Draft<'_>, number: PackageIx) {
-    let Some(package) = draft.state.package_at(number) else { return };
-    let Some(instance) = package.instance.as_ref().filter(|instance| instance.revision == package.revision) else { return };
+    let Some(package) = draft.state.package_at(number) else {
+        return;
+    };
+    let Some(instance) = package
+        .instance
+        .as_ref()
+        .filter(|instance| instance.revision == package.revision)
+    else {
+        return;
+    };
     let (node, before, load, spec) = (instance.node, instance.load, package.load, package.spec.clone());
     draft.change_instance(number, |instance| {
         instance.spec = spec;
@@ -277,7 +320,11 @@ fn adopt(draft: &mut Draft<'_>, number: PackageIx) {
 fn remove_package(draft: &mut Draft<'_>, name: &PackageName) -> Result<bool, Rejection> {
     let number = super::control::find_package(draft, name)?;
     draft.change_package(number, |package| package.removing = true);
-    draft.say_package(number, Cause::Outside, EventKind::PackageRemoved { package: name.clone() });
+    draft.say_package(
+        number,
+        Cause::Outside,
+        EventKind::PackageRemoved { package: name.clone() },
+    );
     draft.plan_package(number);
     Ok(true)
 }
@@ -285,12 +332,16 @@ fn remove_package(draft: &mut Draft<'_>, name: &PackageName) -> Result<bool, Rej
 /// A dimension that no package named before is one that the nodes' rooms do not count yet.
 fn claim_dimensions(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<(), Rejection> {
     let before = draft.state.dimensions.clone();
-    draft.state.dimensions.claim(&spec.load).map_err(|dimension| Rejection::Limit {
-        text: format!(
-            "package {} loads {dimension}, a fifth dimension beside those in use: four are counted at most",
-            spec.name
-        ),
-    })?;
+    draft
+        .state
+        .dimensions
+        .claim(&spec.load)
+        .map_err(|dimension| Rejection::Limit {
+            text: format!(
+                "package {} loads {dimension}, a fifth dimension beside those in use: four are counted at most",
+                spec.name
+            ),
+        })?;
     if before.names().eq(draft.state.dimensions.names()) {
         return Ok(());
     }
@@ -302,9 +353,14 @@ fn claim_dimensions(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<(), Rej
 }
 
 fn check_group_size(draft: &Draft<'_>, group: Option<GroupIx>) -> Result<(), Rejection> {
-    let Some(group) = group.and_then(|group| draft.state.group_at(group)) else { return Ok(()) };
+    let Some(group) = group.and_then(|group| draft.state.group_at(group)) else {
+        return Ok(());
+    };
     if group.members.len() >= GROUP_MEMBERS_MAX {
-        let text = format!("group {} has {GROUP_MEMBERS_MAX} members, which is the most", group.name());
+        let text = format!(
+            "group {} has {GROUP_MEMBERS_MAX} members, which is the most",
+            group.name()
+        );
         return Err(Rejection::Limit { text });
     }
     Ok(())

@@ -18,10 +18,16 @@ use crate::reason::Reason;
 pub(super) fn find_package(draft: &Draft<'_>, name: &PackageName) -> Result<PackageIx, Rejection> {
     let state = &*draft.state;
     let known = state.packages_by_name.get(name).copied();
-    known.filter(|number| state.package_at(*number).is_some_and(|package| !package.removing)).ok_or_else(|| {
-        let defined = state.packages.iter().filter(|(_, package)| !package.removing);
-        not_found("package", name.as_str(), defined.map(|(_, package)| package.name().as_str()))
-    })
+    known
+        .filter(|number| state.package_at(*number).is_some_and(|package| !package.removing))
+        .ok_or_else(|| {
+            let defined = state.packages.iter().filter(|(_, package)| !package.removing);
+            not_found(
+                "package",
+                name.as_str(),
+                defined.map(|(_, package)| package.name().as_str()),
+            )
+        })
 }
 
 /// A node that has registered once.
@@ -33,7 +39,9 @@ pub(super) fn find_node(draft: &Draft<'_>, name: &NodeName) -> Result<NodeIx, Re
 
 pub(super) fn set_wish(draft: &mut Draft<'_>, name: &PackageName, wish: Wish) -> Outcome {
     let number = find_package(draft, name)?;
-    let Some(package) = draft.state.package_at(number) else { return Ok(Accepted::Done) };
+    let Some(package) = draft.state.package_at(number) else {
+        return Ok(Accepted::Done);
+    };
     let forgets = wish == Wish::Start && has_failures(draft, package);
     if package.wish == wish && !forgets {
         return Ok(Accepted::Done);
@@ -48,7 +56,14 @@ pub(super) fn set_wish(draft: &mut Draft<'_>, name: &PackageName, wish: Wish) ->
             package.forget_failures();
         }
     });
-    draft.say_package(number, Cause::Outside, EventKind::Wished { package: name.clone(), wish });
+    draft.say_package(
+        number,
+        Cause::Outside,
+        EventKind::Wished {
+            package: name.clone(),
+            wish,
+        },
+    );
     if wish == Wish::Start {
         group.into_iter().for_each(|group| allow_failovers(draft, group));
     }
@@ -76,9 +91,13 @@ pub(super) fn clear(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
 pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
     let number = find_package(draft, name)?;
     let state = &*draft.state;
-    let Some(package) = state.package_at(number) else { return Ok(Accepted::Done) };
+    let Some(package) = state.package_at(number) else {
+        return Ok(Accepted::Done);
+    };
     let Some(group) = package.group else {
-        return Err(conflict(format!("package {name} has no group, so it is never standby: `start {name}` runs it as active")));
+        return Err(conflict(format!(
+            "package {name} has no group, so it is never standby: `start {name}` runs it as active"
+        )));
     };
     let live = package.instance.as_ref().filter(|instance| instance.is_live());
     if live.is_some_and(|instance| instance.mode == Mode::Active) {
@@ -90,7 +109,9 @@ pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
     }
     if live.is_none_or(|instance| instance.mode != Mode::Standby) {
         let found = package.state().as_str();
-        return Err(conflict(format!("{name} is {found}, and only a standby can be promoted: wait until it stands by")));
+        return Err(conflict(format!(
+            "{name} is {found}, and only a standby can be promoted: wait until it stands by"
+        )));
     }
     let holder = match state.ownership(package) {
         Ownership::Stranded { package, .. } => return Err(stranded(draft, package)),
@@ -109,7 +130,11 @@ fn hand_over(draft: &mut Draft<'_>, group: GroupIx, heir: PackageIx, name: &Pack
         row.successor = Some(heir);
     }
     if let Some(holder) = holder {
-        draft.stop(holder, Reason::Promoted { package: name.clone() }, Cause::Of(Some(wished)));
+        draft.stop(
+            holder,
+            Reason::Promoted { package: name.clone() },
+            Cause::Of(Some(wished)),
+        );
     }
     draft.plan_package(heir);
 }
@@ -118,7 +143,9 @@ pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeN
     let number = find_package(draft, name)?;
     let node = find_node(draft, to)?;
     let state = &*draft.state;
-    let Some(package) = state.package_at(number) else { return Ok(Accepted::Done) };
+    let Some(package) = state.package_at(number) else {
+        return Ok(Accepted::Done);
+    };
     if package.wish == Wish::Stop {
         return Err(conflict(format!("{name} is stopped: `start {name}` first")));
     }
@@ -135,7 +162,14 @@ pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeN
     if !here && let Some(obstacle) = terms.obstacle(state, node) {
         return Err(conflict(format!("{name} can't run on {to}: {obstacle}")));
     }
-    let wished = draft.say_package(number, Cause::Outside, EventKind::MoveWished { package: name.clone(), to: to.clone() });
+    let wished = draft.say_package(
+        number,
+        Cause::Outside,
+        EventKind::MoveWished {
+            package: name.clone(),
+            to: to.clone(),
+        },
+    );
     draft.stop(number, Reason::Moved { to: to.clone() }, Cause::Of(Some(wished)));
     draft.change_package(number, |package| package.prefer = Some(node));
     draft.plan_package(number);
@@ -146,7 +180,9 @@ pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeN
 fn stranded(draft: &Draft<'_>, number: PackageIx) -> Rejection {
     let state = &*draft.state;
     let instance: Option<&Instance> = state.package_at(number).and_then(|package| package.instance.as_ref());
-    let node = instance.and_then(|instance| state.node_at(instance.node)).map(|node| node.name.clone());
+    let node = instance
+        .and_then(|instance| state.node_at(instance.node))
+        .map(|node| node.name.clone());
     let package = state.package_at(number).map(|package| package.name().clone());
     match (package, node, instance) {
         (Some(package), Some(node), Some(instance)) => conflict(format!(

@@ -32,23 +32,46 @@ use crate::state::State;
 pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     let index = entry.index;
     if index != state.applied.next() {
-        let outcome = Err(Rejection::OutOfOrder { applied: state.applied, found: index });
-        return Applied { index, outcome, events: Vec::new(), effects: Vec::new() };
+        let outcome = Err(Rejection::OutOfOrder {
+            applied: state.applied,
+            found: index,
+        });
+        return Applied {
+            index,
+            outcome,
+            events: Vec::new(),
+            effects: Vec::new(),
+        };
     }
     state.applied = index;
     state.at = state.at.max(entry.at);
     if let Some(request) = &entry.request
         && let Some(outcome) = repeated(state, request, entry)
     {
-        return Applied { index, outcome, events: Vec::new(), effects: Vec::new() };
+        return Applied {
+            index,
+            outcome,
+            events: Vec::new(),
+            effects: Vec::new(),
+        };
     }
     let (outcome, events, effects) = perform(state, entry);
     if let (Ok(accepted), Some(request)) = (&outcome, &entry.request) {
-        let seen = Seen { index, at: state.at, fingerprint: fingerprint(&entry.command), accepted: accepted.clone() };
+        let seen = Seen {
+            index,
+            at: state.at,
+            fingerprint: fingerprint(&entry.command),
+            accepted: accepted.clone(),
+        };
         state.requests.insert(request, seen);
     }
     state.settle();
-    Applied { index, outcome, events, effects }
+    Applied {
+        index,
+        outcome,
+        events,
+        effects,
+    }
 }
 
 /// The answer to a request that was applied before, or whose key can't be taken.
@@ -61,7 +84,10 @@ fn repeated(state: &State, request: &RequestId, entry: &Entry) -> Option<Outcome
     if seen.fingerprint != fingerprint(&entry.command) {
         return Some(Err(Rejection::KeyReused { index: seen.index }));
     }
-    Some(Ok(Accepted::Repeated { index: seen.index, first: Box::new(seen.accepted.clone()) }))
+    Some(Ok(Accepted::Repeated {
+        index: seen.index,
+        first: Box::new(seen.accepted.clone()),
+    }))
 }
 
 fn perform(state: &mut State, entry: &Entry) -> (Outcome, Vec<crate::event::Event>, Vec<Effect>) {
@@ -100,9 +126,12 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
         Command::SetAttribute { node, key, value } => node::set_attribute(draft, node, key, value.as_deref()),
         Command::ConfirmDown { node, by } => session::confirm_down(draft, node, by),
         Command::RegisterNode(registration) => node::register(draft, registration),
-        Command::Observe { node, session, sequence, observations } => {
-            observe::observe(draft, *node, *session, *sequence, observations)
-        }
+        Command::Observe {
+            node,
+            session,
+            sequence,
+            observations,
+        } => observe::observe(draft, *node, *session, *sequence, observations),
         Command::NodeLost { sessions, term } => session::node_lost(draft, sessions, *term, entry.term),
         Command::ExtendLease { node, session, lease } => session::extend_lease(draft, *node, *session, *lease),
         Command::LeaveNode { node, session } => session::leave_node(draft, *node, *session),
@@ -112,7 +141,11 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
 
 /// A name that nothing has, with the nearest that something has.
 fn not_found<'a>(kind: &'static str, name: &str, names: impl Iterator<Item = &'a str>) -> Rejection {
-    Rejection::NotFound { kind, name: String::from(name), nearest: nearest(name, names) }
+    Rejection::NotFound {
+        kind,
+        name: String::from(name),
+        nearest: nearest(name, names),
+    }
 }
 
 fn conflict(text: String) -> Rejection {

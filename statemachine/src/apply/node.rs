@@ -34,10 +34,18 @@ pub(super) fn register(draft: &mut Draft<'_>, registration: &RegisterNode) -> Ou
         }
     };
     let session = SessionId(draft.index.0);
-    let lease = draft.state.cluster().map(|cluster| cluster.spec.lease).unwrap_or_default();
+    let lease = draft
+        .state
+        .cluster()
+        .map(|cluster| cluster.spec.lease)
+        .unwrap_or_default();
     let now = draft.now;
     let was_up = draft.state.node_at(number).is_some_and(Node::is_up);
-    let kind = EventKind::NodeRegistered { node: registration.name.clone(), session, first: known.is_none() };
+    let kind = EventKind::NodeRegistered {
+        node: registration.name.clone(),
+        session,
+        first: known.is_none(),
+    };
     let registered = draft.say_node(number, Cause::Outside, kind);
     if known.is_some() {
         let named = |session: SessionId| registration.ended.contains(&session);
@@ -95,7 +103,9 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
 
 /// Whether a known node may have a new session; an accepted answer where this registration was applied before.
 fn check_known(draft: &Draft<'_>, number: NodeIx, registration: &RegisterNode) -> Result<Option<Accepted>, Rejection> {
-    let Some(node) = draft.state.node_at(number) else { return Ok(None) };
+    let Some(node) = draft.state.node_at(number) else {
+        return Ok(None);
+    };
     let same_machine = *node.machine == *registration.machine;
     let session = node.status.session();
     if same_machine && *node.nonce == *registration.nonce {
@@ -103,7 +113,9 @@ fn check_known(draft: &Draft<'_>, number: NodeIx, registration: &RegisterNode) -
     }
     match node.status {
         NodeStatus::Up { .. } | NodeStatus::Lost { confirmed: false, .. } if !same_machine => {
-            Err(Rejection::MachineConflict { node: node.name.clone() })
+            Err(Rejection::MachineConflict {
+                node: node.name.clone(),
+            })
         }
         NodeStatus::Up { session, .. } if !registration.ended.contains(&session) => Err(conflict(format!(
             "session {session} of node {} is not known to have ended: name it once nothing of it is left, or wait until its lease is over",
@@ -115,12 +127,17 @@ fn check_known(draft: &Draft<'_>, number: NodeIx, registration: &RegisterNode) -
 
 pub(super) fn set_drain(draft: &mut Draft<'_>, name: &NodeName, drain: bool) -> Outcome {
     let number = find_node(draft, name)?;
-    let Some(node) = draft.state.node_at(number).filter(|node| node.drain != drain) else { return Ok(Accepted::Done) };
+    let Some(node) = draft.state.node_at(number).filter(|node| node.drain != drain) else {
+        return Ok(Accepted::Done);
+    };
     let packages = node.instances.clone();
     let instances = u32::try_from(packages.len()).unwrap_or(u32::MAX);
     draft.change_node(number, |node| node.drain = drain);
     let kind = if drain {
-        EventKind::NodeDrained { node: name.clone(), instances }
+        EventKind::NodeDrained {
+            node: name.clone(),
+            instances,
+        }
     } else {
         EventKind::NodeResumed { node: name.clone() }
     };
@@ -138,15 +155,22 @@ pub(super) fn set_drain(draft: &mut Draft<'_>, name: &NodeName, drain: bool) -> 
 pub(super) fn set_attribute(draft: &mut Draft<'_>, name: &NodeName, key: &str, value: Option<&str>) -> Outcome {
     let number = find_node(draft, name)?;
     if let Err(error) = NodeName::new(key) {
-        return Err(Rejection::Invalid { text: format!("the key of an attribute is a name: {error}") });
+        return Err(Rejection::Invalid {
+            text: format!("the key of an attribute is a name: {error}"),
+        });
     }
-    let Some(node) = draft.state.nodes.get_mut(number.0) else { return Ok(Accepted::Done) };
+    let Some(node) = draft.state.nodes.get_mut(number.0) else {
+        return Ok(Accepted::Done);
+    };
     let Some(value) = value else {
         node.attributes.remove(key);
         return Ok(Accepted::Done);
     };
     if value.len() > ATTRIBUTE_BYTES_MAX {
-        let text = format!("an attribute has at most {ATTRIBUTE_BYTES_MAX} bytes, this one has {}", value.len());
+        let text = format!(
+            "an attribute has at most {ATTRIBUTE_BYTES_MAX} bytes, this one has {}",
+            value.len()
+        );
         return Err(Rejection::Invalid { text });
     }
     if node.attributes.get(key).is_none() && node.attributes.len() >= ATTRIBUTES_MAX {

@@ -27,7 +27,11 @@ pub(super) fn observe(
     observations: &[Observation],
 ) -> Outcome {
     let number = find_session(draft, node, session)?;
-    let last = draft.state.node_at(number).map(|node| node.sequence).unwrap_or_default();
+    let last = draft
+        .state
+        .node_at(number)
+        .map(|node| node.sequence)
+        .unwrap_or_default();
     if sequence <= last {
         return Ok(Accepted::Done);
     }
@@ -35,7 +39,10 @@ pub(super) fn observe(
         return Err(Rejection::ReportGap { last, found: sequence });
     }
     if observations.len() > OBSERVATIONS_MAX {
-        let text = format!("{} observations in one report, {OBSERVATIONS_MAX} at most: send several", observations.len());
+        let text = format!(
+            "{} observations in one report, {OBSERVATIONS_MAX} at most: send several",
+            observations.len()
+        );
         return Err(Rejection::Limit { text });
     }
     if let Some(node) = draft.state.nodes.get_mut(number.0) {
@@ -50,11 +57,16 @@ pub(super) fn observe(
 
 /// A report about an instance that is not there any more, or under another epoch, says nothing new.
 fn observe_instance(draft: &mut Draft<'_>, node: NodeIx, session: SessionId, report: &InstanceReport) {
-    let Some(number) = draft.state.packages_by_name.get(&report.package).copied() else { return };
-    let instance = draft.state.package_at(number).and_then(|package| package.instance.as_ref());
-    let Some(instance) = instance.filter(|instance| {
-        instance.node == node && instance.session == session && instance.start == report.start
-    }) else {
+    let Some(number) = draft.state.packages_by_name.get(&report.package).copied() else {
+        return;
+    };
+    let instance = draft
+        .state
+        .package_at(number)
+        .and_then(|package| package.instance.as_ref());
+    let Some(instance) = instance
+        .filter(|instance| instance.node == node && instance.session == session && instance.start == report.start)
+    else {
         return;
     };
     let instance = instance.clone();
@@ -88,7 +100,12 @@ fn running(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, report
         instance.since = now;
     });
     if is_ready && let Some((package, node)) = draft.names(number, instance.node) {
-        let kind = EventKind::Started { package, node, mode, epoch: instance.epoch };
+        let kind = EventKind::Started {
+            package,
+            node,
+            mode,
+            epoch: instance.epoch,
+        };
         draft.say_package(number, Cause::Trail, kind);
     }
     draft.plan_package(number);
@@ -125,13 +142,27 @@ fn ended(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, cause: &
             true
         }
     };
-    let stay = if failed { !ban_after_failures(draft, number, instance) } else { true };
-    draft.release(number, Release { proof: Proof::Reported, failure: true, stay, cause: Cause::Trail });
+    let stay = if failed {
+        !ban_after_failures(draft, number, instance)
+    } else {
+        true
+    };
+    draft.release(
+        number,
+        Release {
+            proof: Proof::Reported,
+            failure: true,
+            stay,
+            cause: Cause::Trail,
+        },
+    );
 }
 
 fn say_failed(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, cause: &EndCause, detail: &str) {
     let failures = draft.record_failure(number);
-    let Some((package, node)) = draft.names(number, instance.node) else { return };
+    let Some((package, node)) = draft.names(number, instance.node) else {
+        return;
+    };
     let kind = EventKind::Failed {
         package,
         node,
@@ -145,16 +176,30 @@ fn say_failed(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, cau
 
 /// After more failures than its definition allows restarts, a package is not started on this node again.
 fn ban_after_failures(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance) -> bool {
-    let Some(package) = draft.state.packages.get_mut(number.0) else { return false };
+    let Some(package) = draft.state.packages.get_mut(number.0) else {
+        return false;
+    };
     let failures = u32::try_from(package.failures.len()).unwrap_or(u32::MAX);
     if failures <= package.spec.restart.attempts {
         return false;
     }
     package.failures.clear();
     package.bans.retain(|ban| ban.node != instance.node);
-    package.bans.push(Ban { node: instance.node, session: instance.session, failures });
+    package.bans.push(Ban {
+        node: instance.node,
+        session: instance.session,
+        failures,
+    });
     if let Some((package, node)) = draft.names(number, instance.node) {
-        draft.say_package(number, Cause::Trail, EventKind::Banned { package, node, failures });
+        draft.say_package(
+            number,
+            Cause::Trail,
+            EventKind::Banned {
+                package,
+                node,
+                failures,
+            },
+        );
     }
     true
 }

@@ -13,6 +13,7 @@ use crate::event::{EventId, EventKind, Proof};
 use crate::id::{NodeId, NodeIx, NodeName, PackageIx, SessionId, Term};
 use crate::node::NodeStatus;
 use crate::outcome::{Accepted, Outcome, Rejection};
+use crate::package::Phase;
 use crate::state::Deadline;
 use crate::time::Millis;
 
@@ -25,11 +26,20 @@ pub(super) fn find_session(draft: &Draft<'_>, node: NodeId, session: SessionId) 
         return Err(not_found("node", &node.to_string(), core::iter::empty()));
     };
     let present = draft.state.node_at(number).and_then(crate::node::Node::session);
-    if present == Some(session) { Ok(number) } else { Err(Rejection::SessionEnded { node, session }) }
+    if present == Some(session) {
+        Ok(number)
+    } else {
+        Err(Rejection::SessionEnded { node, session })
+    }
 }
 
 /// The leases of these sessions have surely ended. A session that is not present any more is passed over.
-pub(super) fn node_lost(draft: &mut Draft<'_>, sessions: &[(NodeId, SessionId)], proposed: Term, found: Term) -> Outcome {
+pub(super) fn node_lost(
+    draft: &mut Draft<'_>,
+    sessions: &[(NodeId, SessionId)],
+    proposed: Term,
+    found: Term,
+) -> Outcome {
     let stale = Rejection::Stale { proposed, found };
     if proposed != found {
         return Err(stale);
@@ -47,10 +57,19 @@ pub(super) fn node_lost(draft: &mut Draft<'_>, sessions: &[(NodeId, SessionId)],
     }
     // Every node of the batch is down before anything of any of them is released, so that nothing is placed on another.
     for (number, session) in &numbers {
-        set_down(draft, *number, NodeStatus::Lost { session: *session, confirmed: false });
+        set_down(
+            draft,
+            *number,
+            NodeStatus::Lost {
+                session: *session,
+                confirmed: false,
+            },
+        );
     }
     for (number, session) in numbers {
-        let Some(node) = draft.state.node_at(number).map(|node| node.name.clone()) else { continue };
+        let Some(node) = draft.state.node_at(number).map(|node| node.name.clone()) else {
+            continue;
+        };
         let lost = draft.say_node(number, Cause::Outside, EventKind::NodeLost { node, session });
         end_session(draft, number, |_| true, Proof::LeaseEnded, Some(lost));
     }
@@ -61,36 +80,80 @@ pub(super) fn node_lost(draft: &mut Draft<'_>, sessions: &[(NodeId, SessionId)],
 pub(super) fn leave_node(draft: &mut Draft<'_>, node: NodeId, session: SessionId) -> Outcome {
     let number = find_session(draft, node, session)?;
     set_down(draft, number, NodeStatus::Left { session });
-    let Some(node) = draft.state.node_at(number).map(|node| node.name.clone()) else { return Ok(Accepted::Done) };
+    let Some(node) = draft.state.node_at(number).map(|node| node.name.clone()) else {
+        return Ok(Accepted::Done);
+    };
     let left = draft.say_node(number, Cause::Outside, EventKind::NodeLeft { node });
     end_session(draft, number, |ended| ended == session, Proof::NodeLeft, Some(left));
     Ok(Accepted::Done)
 }
 
-/// An operator's word that a lost node is off. While it is up its daemon may still renew, so it must be lost first.
+/// An operator's word that a lost node is off, or, where the node is up again, that nothing of its earlier sessions is
+/// left. Its present session is never ended so: the daemon may still renew it.
 pub(super) fn confirm_down(draft: &mut Draft<'_>, name: &NodeName, by: &str) -> Outcome {
     let number = find_node(draft, name)?;
     check_address("the name of who confirms", by)?;
-    let Some(node) = draft.state.node_at(number) else { return Ok(Accepted::Done) };
-    let session = match node.status {
-        NodeStatus::Lost { session, .. } => session,
-        NodeStatus::Up { .. } => {
-            return Err(conflict(format!("node {name} is up: cut it off or switch it off, wait until it is lost, then repeat")));
-        }
-        NodeStatus::Left { .. } => return Err(conflict(format!("node {name} has left in order: there is nothing to confirm"))),
+    let Some(node) = draft.state.node_at(number) else {
+        return Ok(Accepted::Done);
     };
-    draft.change_node(number, |node| node.status = NodeStatus::Lost { session, confirmed: true });
-    let kind = EventKind::NodeConfirmedDown { node: name.clone(), by: by.to_string() };
+    let status = node.status;
+    let present = node.session();
+    match status {
+        NodeStatus::Lost { session, .. } => {
+            draft.change_node(number, |node| {
+                node.status = NodeStatus::Lost {
+                    session,
+                    confirmed: true,
+                }
+            });
+        }
+        NodeStatus::Up { .. } | NodeStatus::Left { .. } if has_stranded(draft, number) => {}
+        NodeStatus::Up { .. } => {
+            return Err(conflict(format!(
+                "node {name} is up: cut it off or switch it off, wait until it is lost, then repeat"
+            )));
+        }
+        NodeStatus::Left { .. } => {
+            return Err(conflict(format!(
+                "node {name} has left in order: there is nothing to confirm"
+            )));
+        }
+    }
+    let kind = EventKind::NodeConfirmedDown {
+        node: name.clone(),
+        by: by.to_string(),
+    };
     let confirmed = draft.say_node(number, Cause::Outside, kind);
-    end_session(draft, number, |_| true, Proof::Confirmed, Some(confirmed));
+    end_session(
+        draft,
+        number,
+        |session| Some(session) != present,
+        Proof::Confirmed,
+        Some(confirmed),
+    );
     Ok(Accepted::Done)
+}
+
+/// Whether anything of an earlier session may still run on a node.
+fn has_stranded(draft: &Draft<'_>, number: NodeIx) -> bool {
+    let Some(node) = draft.state.node_at(number) else {
+        return false;
+    };
+    let mut instances = node
+        .instances
+        .iter()
+        .filter_map(|package| draft.state.package_at(*package)?.instance.as_ref());
+    instances.any(|instance| instance.phase == Phase::Stranded)
 }
 
 /// A planned restart: the session may count on a longer lease until twice its length and a margin have passed.
 pub(super) fn extend_lease(draft: &mut Draft<'_>, node: NodeId, session: SessionId, lease: Millis) -> Outcome {
     let number = find_session(draft, node, session)?;
     if lease == Millis(0) || lease > EXTENDED_LEASE_MAX {
-        let text = format!("a lease is extended to 1 to {} ms, not {} ms", EXTENDED_LEASE_MAX.0, lease.0);
+        let text = format!(
+            "a lease is extended to 1 to {} ms, not {} ms",
+            EXTENDED_LEASE_MAX.0, lease.0
+        );
         return Err(Rejection::Invalid { text });
     }
     let before = draft.state.node_at(number).and_then(|node| node.extended);
@@ -114,8 +177,14 @@ pub(super) fn extend_lease(draft: &mut Draft<'_>, node: NodeId, session: Session
 
 /// Forgets a node's extended lease: it has ended, or its session has.
 pub(super) fn drop_extension(draft: &mut Draft<'_>, number: NodeIx) {
-    let Some(extended) = draft.state.node_at(number).and_then(|node| node.extended) else { return };
-    let lease = draft.state.cluster().map(|cluster| cluster.spec.lease).unwrap_or_default();
+    let Some(extended) = draft.state.node_at(number).and_then(|node| node.extended) else {
+        return;
+    };
+    let lease = draft
+        .state
+        .cluster()
+        .map(|cluster| cluster.spec.lease)
+        .unwrap_or_default();
     draft.drop_deadline(extended.until, Deadline::Extension(number));
     draft.change_node(number, |node| {
         node.extended = None;
@@ -133,7 +202,9 @@ pub(super) fn update_lease_high(draft: &mut Draft<'_>) {
         Deadline::Gate | Deadline::LeaseBefore | Deadline::Failovers(_) => None,
     });
     let longest = extended.max().unwrap_or_default();
-    let Some(cluster) = draft.state.cluster_mut() else { return };
+    let Some(cluster) = draft.state.cluster_mut() else {
+        return;
+    };
     let before = cluster.lease_before.map(|tail| tail.lease).unwrap_or_default();
     let high = cluster.spec.lease.max(before).max(longest);
     if cluster.lease_high != high {
@@ -152,7 +223,11 @@ pub(super) fn end_session(
     proof: Proof,
     event: Option<EventId>,
 ) {
-    let packages = draft.state.node_at(number).map(|node| node.instances.clone()).unwrap_or_default();
+    let packages = draft
+        .state
+        .node_at(number)
+        .map(|node| node.instances.clone())
+        .unwrap_or_default();
     let cause = Cause::Of(event);
     for package in packages {
         match outlives(draft, package, &ends, proof) {
@@ -160,7 +235,15 @@ pub(super) fn end_session(
             Some(true) => draft.strand(package, cause),
             Some(false) => {
                 let failure = proof != Proof::NodeLeft;
-                draft.release(package, Release { proof, failure, stay: proof == Proof::NodeRestarted, cause });
+                draft.release(
+                    package,
+                    Release {
+                        proof,
+                        failure,
+                        stay: proof == Proof::NodeRestarted,
+                        cause,
+                    },
+                );
             }
         }
     }

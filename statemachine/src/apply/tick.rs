@@ -11,7 +11,13 @@ use crate::time::Timestamp;
 
 pub(super) fn tick(draft: &mut Draft<'_>) -> Outcome {
     let now = draft.at();
-    let due: Vec<(Timestamp, Deadline)> = draft.state.deadlines.iter().take_while(|(at, _)| *at <= now).copied().collect();
+    let due: Vec<(Timestamp, Deadline)> = draft
+        .state
+        .deadlines
+        .iter()
+        .take_while(|(at, _)| *at <= now)
+        .copied()
+        .collect();
     for (at, deadline) in due {
         match deadline {
             // The plan's first step compares the gate with the time.

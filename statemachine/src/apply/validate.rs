@@ -36,7 +36,10 @@ fn invalid(text: String) -> Rejection {
 /// A short text that is there.
 pub(super) fn check_address(what: &str, text: &str) -> Result<(), Rejection> {
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
-        return Err(invalid(format!("{what} must have 1 to {TEXT_BYTES_MAX} bytes, it has {}", text.len())));
+        return Err(invalid(format!(
+            "{what} must have 1 to {TEXT_BYTES_MAX} bytes, it has {}",
+            text.len()
+        )));
     }
     Ok(())
 }
@@ -44,16 +47,24 @@ pub(super) fn check_address(what: &str, text: &str) -> Result<(), Rejection> {
 /// A short text that may be empty.
 pub(super) fn check_text(what: &str, text: &str) -> Result<(), Rejection> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(invalid(format!("{what} has at most {TEXT_BYTES_MAX} bytes, it has {}", text.len())));
+        return Err(invalid(format!(
+            "{what} has at most {TEXT_BYTES_MAX} bytes, it has {}",
+            text.len()
+        )));
     }
     Ok(())
 }
 
 pub(super) fn check_addresses(addresses: &[String]) -> Result<(), Rejection> {
     if addresses.is_empty() || addresses.len() > 8 {
-        return Err(invalid(format!("a server has 1 to 8 peer addresses, one per network; {} were given", addresses.len())));
+        return Err(invalid(format!(
+            "a server has 1 to 8 peer addresses, one per network; {} were given",
+            addresses.len()
+        )));
     }
-    addresses.iter().try_for_each(|address| check_address("a peer address", address))
+    addresses
+        .iter()
+        .try_for_each(|address| check_address("a peer address", address))
 }
 
 pub(super) fn check_cluster(spec: &ClusterSpec) -> Result<(), Rejection> {
@@ -71,7 +82,10 @@ pub(super) fn check_cluster(spec: &ClusterSpec) -> Result<(), Rejection> {
 pub(super) fn check_group(spec: &GroupSpec) -> Result<(), Rejection> {
     let standbys = usize::try_from(spec.standbys).unwrap_or(usize::MAX);
     if standbys >= GROUP_MEMBERS_MAX {
-        return Err(invalid(format!("group {} wants {standbys} standbys: less than {GROUP_MEMBERS_MAX} are possible", spec.name)));
+        return Err(invalid(format!(
+            "group {} wants {standbys} standbys: less than {GROUP_MEMBERS_MAX} are possible",
+            spec.name
+        )));
     }
     check_limit(&format!("failovers of group {}", spec.name), spec.failovers)
 }
@@ -82,7 +96,10 @@ pub(super) fn check_package(spec: &PackageSpec) -> Result<(), Rejection> {
         return Err(invalid(format!("package {name}: 1 is the highest priority, 0 is none")));
     }
     if spec.nodes.len() > LISTED_NODES_MAX {
-        return Err(invalid(format!("package {name} lists {} nodes: {LISTED_NODES_MAX} at most", spec.nodes.len())));
+        return Err(invalid(format!(
+            "package {name} lists {} nodes: {LISTED_NODES_MAX} at most",
+            spec.nodes.len()
+        )));
     }
     for (place, node) in spec.nodes.iter().enumerate() {
         if spec.nodes.iter().take(place).any(|before| before == node) {
@@ -99,7 +116,10 @@ fn check_run(name: &PackageName, run: &RunSpec) -> Result<(), Rejection> {
         return Err(invalid(format!("package {name}: run.command names no program")));
     }
     for (what, command) in [("promote", &run.promote), ("demote", &run.demote)] {
-        if command.as_ref().is_some_and(|command| command.first().is_none_or(String::is_empty)) {
+        if command
+            .as_ref()
+            .is_some_and(|command| command.first().is_none_or(String::is_empty))
+        {
             return Err(invalid(format!("package {name}: {what}.command names no program")));
         }
     }
@@ -111,15 +131,22 @@ fn check_run(name: &PackageName, run: &RunSpec) -> Result<(), Rejection> {
     }
     for (key, value) in &run.environment {
         if key.is_empty() || key.contains(['=', '\0']) {
-            return Err(invalid(format!("package {name}: {key:?} can't be the name of an environment variable")));
+            return Err(invalid(format!(
+                "package {name}: {key:?} can't be the name of an environment variable"
+            )));
         }
-        bytes = bytes.saturating_add(key.len()).saturating_add(value.len()).saturating_add(2);
+        bytes = bytes
+            .saturating_add(key.len())
+            .saturating_add(value.len())
+            .saturating_add(2);
     }
     if let Some(probe) = &run.probe {
         check_time(&format!("the interval of package {name}'s probe"), probe.interval)?;
         check_time(&format!("the timeout of package {name}'s probe"), probe.timeout)?;
         if probe.interval == Millis(0) || probe.timeout == Millis(0) || probe.failures == 0 {
-            return Err(invalid(format!("package {name}: a probe's interval, timeout and failures are at least 1")));
+            return Err(invalid(format!(
+                "package {name}: a probe's interval, timeout and failures are at least 1"
+            )));
         }
         bytes = bytes.saturating_add(match &probe.kind {
             ProbeKind::Exec(command) => text_bytes(command),
@@ -128,19 +155,26 @@ fn check_run(name: &PackageName, run: &RunSpec) -> Result<(), Rejection> {
     }
     bytes = bytes.saturating_add(run.directory.as_ref().map_or(0, String::len));
     if bytes > RUN_BYTES_MAX {
-        return Err(invalid(format!("package {name}: its commands and environment have {bytes} bytes, {RUN_BYTES_MAX} at most")));
+        return Err(invalid(format!(
+            "package {name}: its commands and environment have {bytes} bytes, {RUN_BYTES_MAX} at most"
+        )));
     }
     Ok(())
 }
 
 fn text_bytes(texts: &[String]) -> usize {
-    texts.iter().fold(0, |sum, text| text.len().saturating_add(sum).saturating_add(1))
+    texts
+        .iter()
+        .fold(0, |sum, text| text.len().saturating_add(sum).saturating_add(1))
 }
 
 /// A load or a capacity.
 pub(super) fn check_amounts(what: &str, amounts: &Capacity) -> Result<(), Rejection> {
     if amounts.0.len() > ENTRIES_MAX {
-        return Err(invalid(format!("{what} has {} dimensions, {ENTRIES_MAX} at most", amounts.0.len())));
+        return Err(invalid(format!(
+            "{what} has {} dimensions, {ENTRIES_MAX} at most",
+            amounts.0.len()
+        )));
     }
     for name in amounts.0.keys() {
         if PackageName::new(name).is_err() {
@@ -152,7 +186,10 @@ pub(super) fn check_amounts(what: &str, amounts: &Capacity) -> Result<(), Reject
 
 fn check_limit(what: &str, limit: RestartSpec) -> Result<(), Rejection> {
     if limit.attempts > ATTEMPTS_MAX {
-        return Err(invalid(format!("{what}: at most {ATTEMPTS_MAX} attempts, not {}", limit.attempts)));
+        return Err(invalid(format!(
+            "{what}: at most {ATTEMPTS_MAX} attempts, not {}",
+            limit.attempts
+        )));
     }
     check_time(what, limit.within)
 }
@@ -166,17 +203,32 @@ fn check_time(what: &str, time: Millis) -> Result<(), Rejection> {
 
 /// A daemon's registration.
 pub(super) fn check_registration(registration: &crate::command::RegisterNode) -> Result<(), Rejection> {
-    let crate::command::RegisterNode { name: _, machine, boot, nonce, ended, capacity, labels, api } = registration;
+    let crate::command::RegisterNode {
+        name: _,
+        machine,
+        boot,
+        nonce,
+        ended,
+        capacity,
+        labels,
+        api,
+    } = registration;
     check_address("the machine's id", machine)?;
     check_address("the boot id", boot)?;
     check_address("the registration's nonce", nonce)?;
     check_text("the API's address", api)?;
     if ended.len() > 1_024 {
-        return Err(invalid(format!("{} ended sessions are named, 1024 at most", ended.len())));
+        return Err(invalid(format!(
+            "{} ended sessions are named, 1024 at most",
+            ended.len()
+        )));
     }
     check_amounts("the capacity", capacity)?;
     if labels.len() > ENTRIES_MAX {
-        return Err(invalid(format!("the node has {} labels, {ENTRIES_MAX} at most", labels.len())));
+        return Err(invalid(format!(
+            "the node has {} labels, {ENTRIES_MAX} at most",
+            labels.len()
+        )));
     }
     labels.iter().try_for_each(|(key, value)| {
         check_address("a label's key", key)?;
@@ -192,4 +244,3 @@ pub(super) fn check_changes(command: usize) -> Result<(), Rejection> {
     }
     Ok(())
 }
-

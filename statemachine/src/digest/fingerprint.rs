@@ -70,11 +70,17 @@ impl<'a> ser::Serializer for &'a mut Hasher {
     unsigned!(serialize_bool: bool, serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_char: char);
     signed!(serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64);
 
-    #[allow(clippy::disallowed_types, reason = "serde names the type; no stored shape has a float")]
+    #[allow(
+        clippy::disallowed_types,
+        reason = "serde names the type; no stored shape has a float"
+    )]
     fn serialize_f32(self, _: f32) -> Fed {
         Err(Unhashable)
     }
-    #[allow(clippy::disallowed_types, reason = "serde names the type; no stored shape has a float")]
+    #[allow(
+        clippy::disallowed_types,
+        reason = "serde names the type; no stored shape has a float"
+    )]
     fn serialize_f64(self, _: f64) -> Fed {
         Err(Unhashable)
     }
@@ -127,7 +133,13 @@ impl<'a> ser::Serializer for &'a mut Hasher {
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Unhashable> {
         Ok(self)
     }
-    fn serialize_tuple_variant(self, _: &'static str, variant: u32, _: &'static str, _: usize) -> Result<Self, Unhashable> {
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Unhashable> {
         self.word(u64::from(variant));
         Ok(self)
     }
@@ -137,7 +149,13 @@ impl<'a> ser::Serializer for &'a mut Hasher {
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Unhashable> {
         Ok(self)
     }
-    fn serialize_struct_variant(self, _: &'static str, variant: u32, _: &'static str, _: usize) -> Result<Self, Unhashable> {
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        variant: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Unhashable> {
         self.word(u64::from(variant));
         Ok(self)
     }

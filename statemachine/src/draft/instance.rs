@@ -31,18 +31,28 @@ impl Draft<'_> {
 
     /// Puts an instance on a node: it starts under a new epoch.
     pub(crate) fn start(&mut self, number: PackageIx, node: NodeIx, mode: Mode, cause: Cause) {
-        let Some(session) = self.state.node_at(node).and_then(crate::node::Node::session) else { return };
-        let Some((name, node_name)) = self.names(number, node) else { return };
+        let Some(session) = self.state.node_at(node).and_then(crate::node::Node::session) else {
+            return;
+        };
+        let Some((name, node_name)) = self.names(number, node) else {
+            return;
+        };
         let epoch = self.next_epoch();
         let now = self.now;
         let last = self.state.package_at(number).and_then(|package| package.last);
-        let from = last.filter(|last| *last != node).and_then(|last| self.state.node_at(last));
+        let from = last
+            .filter(|last| *last != node)
+            .and_then(|last| self.state.node_at(last));
         let after = match (last, from) {
-            (_, Some(from)) => Placement::Move { from: from.name.clone() },
+            (_, Some(from)) => Placement::Move {
+                from: from.name.clone(),
+            },
             (Some(_), None) => Placement::Restart,
             (None, None) => Placement::First,
         };
-        let Some(package) = self.state.packages.get_mut(number.0) else { return };
+        let Some(package) = self.state.packages.get_mut(number.0) else {
+            return;
+        };
         let within = package.spec.restart.within;
         if last == Some(node) {
             package.failures.retain(|failure| now.at.since(*failure) < within);
@@ -75,16 +85,33 @@ impl Draft<'_> {
             node.planned = node.planned.plus(load);
         });
         self.touch(node);
-        self.say_package(number, cause, EventKind::Placed { package: name, node: node_name, mode, epoch, delay, after });
+        self.say_package(
+            number,
+            cause,
+            EventKind::Placed {
+                package: name,
+                node: node_name,
+                mode,
+                epoch,
+                delay,
+                after,
+            },
+        );
     }
 
     /// Tells a standby to be active, in place: a new epoch, the same process.
     pub(crate) fn promote(&mut self, number: PackageIx, vacancy: Option<Vacancy>) {
-        let Some(node) = self.state.package_at(number).and_then(|package| package.instance.as_ref()).map(|it| it.node)
+        let Some(node) = self
+            .state
+            .package_at(number)
+            .and_then(|package| package.instance.as_ref())
+            .map(|it| it.node)
         else {
             return;
         };
-        let Some((package, node_name)) = self.names(number, node) else { return };
+        let Some((package, node_name)) = self.names(number, node) else {
+            return;
+        };
         let epoch = self.next_epoch();
         let now = self.now;
         self.change_instance(number, |instance| {
@@ -97,14 +124,31 @@ impl Draft<'_> {
             }
         });
         self.touch(node);
-        let from = vacancy.and_then(|vacancy| self.state.node_at(vacancy.node)).map(|node| node.name.clone());
+        let from = vacancy
+            .and_then(|vacancy| self.state.node_at(vacancy.node))
+            .map(|node| node.name.clone());
         let cause = vacancy.map_or(Cause::Trail, |vacancy| Cause::Of(vacancy.cause));
-        self.say_package(number, cause, EventKind::Promoted { package, node: node_name, epoch, from });
+        self.say_package(
+            number,
+            cause,
+            EventKind::Promoted {
+                package,
+                node: node_name,
+                epoch,
+                from,
+            },
+        );
     }
 
     /// Takes an instance out of its node's desired set. It counts, and holds its unit, until its end is proven.
     pub(crate) fn stop(&mut self, number: PackageIx, why: Reason, cause: Cause) {
-        let Some(instance) = self.state.package_at(number).and_then(|package| package.instance.as_ref()) else { return };
+        let Some(instance) = self
+            .state
+            .package_at(number)
+            .and_then(|package| package.instance.as_ref())
+        else {
+            return;
+        };
         if !instance.is_live() {
             return;
         }
@@ -115,7 +159,7 @@ impl Draft<'_> {
             Reason::Stopped
             | Reason::Removed
             | Reason::Reserve { .. }
-            | Reason::WaitsForNodes { .. }
+            | Reason::WaitsForNodes
             | Reason::NoNode { .. }
             | Reason::Failed { .. }
             | Reason::Exhausted { .. }
@@ -124,7 +168,9 @@ impl Draft<'_> {
             | Reason::NoRoom
             | Reason::Surplus { .. } => None,
         };
-        let Some((package, node_name)) = self.names(number, node) else { return };
+        let Some((package, node_name)) = self.names(number, node) else {
+            return;
+        };
         let now = self.now;
         self.change_package(number, |package| {
             package.prefer = prefer;
@@ -134,13 +180,25 @@ impl Draft<'_> {
             }
         });
         self.touch(node);
-        self.say_package(number, cause, EventKind::Stopping { package, node: node_name, why });
+        self.say_package(
+            number,
+            cause,
+            EventKind::Stopping {
+                package,
+                node: node_name,
+                why,
+            },
+        );
     }
 
     /// Records that nothing of an instance is left: its unit may be granted again, its room is free.
     pub(crate) fn release(&mut self, number: PackageIx, release: Release) {
-        let Some(package) = self.state.packages.get_mut(number.0) else { return };
-        let Some(instance) = package.instance.take() else { return };
+        let Some(package) = self.state.packages.get_mut(number.0) else {
+            return;
+        };
+        let Some(instance) = package.instance.take() else {
+            return;
+        };
         let asked = match &instance.phase {
             Phase::Stopping { why } => Some(why.clone()),
             Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } | Phase::Stranded => None,
@@ -160,7 +218,12 @@ impl Draft<'_> {
         }
         self.gained.insert(node);
         if let Some((package, node)) = self.names(number, node) {
-            let kind = EventKind::Ended { package, node, mode: instance.mode, proof: release.proof };
+            let kind = EventKind::Ended {
+                package,
+                node,
+                mode: instance.mode,
+                proof: release.proof,
+            };
             self.say_package(number, release.cause, kind);
         }
         if instance.holds_unit() {
@@ -169,14 +232,26 @@ impl Draft<'_> {
                 Cause::Outside | Cause::Trail => self.trail_of(number),
             };
             let failure = release.failure && asked.is_none();
-            self.vacate(number, Vacancy { package: number, node, failure, cause });
+            self.vacate(
+                number,
+                Vacancy {
+                    package: number,
+                    node,
+                    failure,
+                    cause,
+                },
+            );
         }
         self.plan_package(number);
     }
 
     /// Leaves an instance where it is although its node is lost: only a confirmation releases it.
     pub(crate) fn strand(&mut self, number: PackageIx, cause: Cause) {
-        let Some(node) = self.state.package_at(number).and_then(|package| package.instance.as_ref()).map(|it| it.node)
+        let Some(node) = self
+            .state
+            .package_at(number)
+            .and_then(|package| package.instance.as_ref())
+            .map(|it| it.node)
         else {
             return;
         };

@@ -24,7 +24,9 @@ impl Draft<'_> {
 
     /// Deletes a package that was removed, once nothing of it is left.
     pub(crate) fn bury(&mut self, number: PackageIx) {
-        let Some(package) = self.state.package_at(number) else { return };
+        let Some(package) = self.state.package_at(number) else {
+            return;
+        };
         if !package.removing || package.instance.is_some() {
             return;
         }
@@ -37,7 +39,9 @@ impl Draft<'_> {
 
     /// Deletes a group that was removed, once its last package is gone.
     pub(crate) fn bury_group(&mut self, number: GroupIx) {
-        let Some(group) = self.state.group_at(number) else { return };
+        let Some(group) = self.state.group_at(number) else {
+            return;
+        };
         if !group.removing || !group.members.is_empty() {
             return;
         }

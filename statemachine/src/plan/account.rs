@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use crate::cluster::StartGate;
 use crate::command::{Mode, Wish};
 use crate::draft::{Cause, Draft};
 use crate::event::{EventId, EventKind};
@@ -10,6 +9,7 @@ use crate::group::{Group, Health, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::Terms;
+use crate::plan::gate;
 use crate::plan::standby::{occupied, wanted};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
@@ -18,11 +18,20 @@ use crate::state::{State, Unit};
 pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
     let members: Vec<PackageIx> = match unit {
         Unit::Package(package) => Vec::from([package]),
-        Unit::Group(group) => draft.state.group_at(group).map(|group| group.members.clone()).unwrap_or_default(),
+        Unit::Group(group) => draft
+            .state
+            .group_at(group)
+            .map(|group| group.members.clone())
+            .unwrap_or_default(),
     };
+    if let Unit::Group(group) = unit {
+        set_health(draft, group);
+    }
     let mut waits = false;
     for number in members {
-        let Some(package) = draft.state.package_at(number) else { continue };
+        let Some(package) = draft.state.package_at(number) else {
+            continue;
+        };
         if package.removing && package.instance.is_none() {
             draft.bury(number);
             continue;
@@ -33,21 +42,20 @@ pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
     }
     draft.set_waiting(unit, waits);
     if let Unit::Group(group) = unit {
-        set_health(draft, group);
         draft.bury_group(group);
     }
 }
 
 /// Why a package has no instance; none where it has one.
-fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reason> {
+pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reason> {
     if package.instance.is_some() {
         return None;
     }
     if package.wish == Wish::Stop {
         return Some(Reason::Stopped);
     }
-    if let Some(reason) = gate_reason(state) {
-        return Some(reason);
+    if !gate::is_open(state) {
+        return Some(Reason::WaitsForNodes);
     }
     if let Some(group) = package.group.and_then(|group| state.group_at(group))
         && package.wish == Wish::Start
@@ -61,21 +69,17 @@ fn why_idle(state: &State, number: PackageIx, package: &Package) -> Option<Reaso
         }
     }
     let nodes = Terms::of(state, number, package).obstacles(state);
-    Some(if nodes.banned > 0 { Reason::Failed { nodes } } else { Reason::NoNode { nodes } })
-}
-
-fn gate_reason(state: &State) -> Option<Reason> {
-    let cluster = state.cluster()?;
-    match cluster.gate {
-        StartGate::Open => None,
-        StartGate::Closed | StartGate::Waiting { .. } => {
-            Some(Reason::WaitsForNodes { up: state.up, wanted: cluster.spec.min_nodes })
-        }
-    }
+    Some(if nodes.banned > 0 {
+        Reason::Failed { nodes }
+    } else {
+        Reason::NoNode { nodes }
+    })
 }
 
 fn set_idle(draft: &mut Draft<'_>, number: PackageIx, idle: Option<Reason>) {
-    let Some(package) = draft.state.package_at(number) else { return };
+    let Some(package) = draft.state.package_at(number) else {
+        return;
+    };
     if package.idle == idle {
         return;
     }
@@ -108,7 +112,9 @@ struct Finding {
 }
 
 fn examine(state: &State, group: &Group) -> Finding {
-    let wished = state.group_members(group).any(|(_, package)| package.wish == Wish::Start && !package.removing);
+    let wished = state
+        .group_members(group)
+        .any(|(_, package)| package.wish == Wish::Start && !package.removing);
     let is_ready_standby = |instance: &Instance| instance.mode == Mode::Standby && instance.is_ready();
     let ready = state
         .group_members(group)
@@ -132,21 +138,30 @@ fn examine(state: &State, group: &Group) -> Finding {
 }
 
 fn set_health(draft: &mut Draft<'_>, number: GroupIx) {
-    let Some(group) = draft.state.group_at(number) else { return };
+    let Some(group) = draft.state.group_at(number) else {
+        return;
+    };
     let Finding { health, active, ready } = examine(draft.state, group);
     if health == group.health {
         return;
     }
     let name = group.name().clone();
     let wanted = group.spec.standbys;
-    let active = active.and_then(|active| draft.state.package_at(active)).map(|package| package.name().clone());
+    let active = active
+        .and_then(|active| draft.state.package_at(active))
+        .map(|package| package.name().clone());
     let cause = latest_trail(draft.state, group);
     if let Some(group) = draft.state.groups.get_mut(number.0) {
         group.health = health;
     }
     let kind = match (health, active) {
         (Health::Redundant, Some(active)) => EventKind::GroupRedundant { group: name, active },
-        (Health::Degraded, Some(active)) => EventKind::GroupDegraded { group: name, active, ready, wanted },
+        (Health::Degraded, Some(active)) => EventKind::GroupDegraded {
+            group: name,
+            active,
+            ready,
+            wanted,
+        },
         (Health::Lost, _) => EventKind::GroupLost { group: name },
         (Health::Idle, _) | (Health::Redundant | Health::Degraded, None) => return,
     };
@@ -155,5 +170,8 @@ fn set_health(draft: &mut Draft<'_>, number: GroupIx) {
 
 /// The last event about any member: what a change of the group's health follows from.
 fn latest_trail(state: &State, group: &Group) -> Option<EventId> {
-    state.group_members(group).filter_map(|(_, package)| package.trail).max()
+    state
+        .group_members(group)
+        .filter_map(|(_, package)| package.trail)
+        .max()
 }

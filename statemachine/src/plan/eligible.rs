@@ -23,8 +23,14 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) fn of(state: &State, number: PackageIx, package: &Package) -> Self {
-        let listed = (!package.spec.nodes.is_empty())
-            .then(|| package.spec.nodes.iter().filter_map(|name| state.nodes_by_name.get(name).copied()).collect());
+        let listed = (!package.spec.nodes.is_empty()).then(|| {
+            package
+                .spec
+                .nodes
+                .iter()
+                .filter_map(|name| state.nodes_by_name.get(name).copied())
+                .collect()
+        });
         let group = package.group.and_then(|group| state.group_at(group));
         let members = group.into_iter().flat_map(|group| state.group_members(group));
         let peers = members
@@ -32,9 +38,16 @@ impl Terms {
             .filter_map(|(member, peer)| Some((peer.instance.as_ref()?.node, member)))
             .collect();
         let banned = package.bans.iter().filter(|ban| {
-            state.node_at(ban.node).is_some_and(|node| node.status.session() == ban.session)
+            state
+                .node_at(ban.node)
+                .is_some_and(|node| node.status.session() == ban.session)
         });
-        Self { load: package.load, listed, peers, banned: banned.map(|ban| (ban.node, ban.failures)).collect() }
+        Self {
+            load: package.load,
+            listed,
+            peers,
+            banned: banned.map(|ban| (ban.node, ban.failures)).collect(),
+        }
     }
 
     /// Whether the package may be placed on a node that has this room.
@@ -62,7 +75,9 @@ impl Terms {
             return Some(Obstacle::Banned { failures: *failures });
         }
         if let Some((_, peer)) = self.peers.iter().find(|(there, _)| *there == number) {
-            return Some(Obstacle::Peer { package: state.package_at(*peer)?.name().clone() });
+            return Some(Obstacle::Peer {
+                package: state.package_at(*peer)?.name().clone(),
+            });
         }
         self.shortage(state, number)
     }
@@ -70,10 +85,16 @@ impl Terms {
     fn shortage(&self, state: &State, number: NodeIx) -> Option<Obstacle> {
         let room = state.rooms.get(number);
         let rows = state.dimensions.names().zip(self.load.0).zip(room.free);
-        let short = rows.into_iter().find(|((_, needed), free)| *needed > 0 && needed >= free);
+        let short = rows
+            .into_iter()
+            .find(|((_, needed), free)| *needed > 0 && needed >= free);
         short.map(|((name, needed), free)| {
             let dimension = name.map_or_else(String::new, ToString::to_string);
-            Obstacle::NoRoom { dimension, needed, free }
+            Obstacle::NoRoom {
+                dimension,
+                needed,
+                free,
+            }
         })
     }
 

@@ -21,7 +21,9 @@ pub(crate) fn update(draft: &mut Draft<'_>) {
         _ if up == 0 => StartGate::Closed,
         StartGate::Open => StartGate::Open,
         StartGate::Closed | StartGate::Waiting { .. } if up >= wanted => StartGate::Open,
-        StartGate::Closed => StartGate::Waiting { until: now.plus(cluster.spec.start_wait) },
+        StartGate::Closed => StartGate::Waiting {
+            until: now.plus(cluster.spec.start_wait),
+        },
         StartGate::Waiting { until } if until <= now => StartGate::Open,
         StartGate::Waiting { until } => StartGate::Waiting { until },
     };
@@ -37,10 +39,9 @@ pub(crate) fn update(draft: &mut Draft<'_>) {
     if let Some(cluster) = draft.state.cluster_mut() {
         cluster.gate = after;
     }
-    if after == StartGate::Open {
-        draft.wake_all = true;
-        if matches!(before, StartGate::Waiting { .. }) {
-            draft.say(None, EventKind::PlacingBegan { up, wanted });
-        }
+    // Whoever waits has another reason to wait now, or none.
+    draft.wake_all = before == StartGate::Open || after == StartGate::Open;
+    if after == StartGate::Open && matches!(before, StartGate::Waiting { .. }) {
+        draft.say(None, EventKind::PlacingBegan { up, wanted });
     }
 }

@@ -15,7 +15,11 @@ use crate::state::{State, Unit};
 pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
     let members: Vec<PackageIx> = match unit {
         Unit::Package(package) => Vec::from([package]),
-        Unit::Group(group) => draft.state.group_at(group).map(|group| group.members.clone()).unwrap_or_default(),
+        Unit::Group(group) => draft
+            .state
+            .group_at(group)
+            .map(|group| group.members.clone())
+            .unwrap_or_default(),
     };
     for number in members {
         if let Some(why) = unlawful(draft, number) {
@@ -53,7 +57,11 @@ fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
         (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
         (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
         (Wish::Start, Mode::Test) => {
-            let to = if package.group.is_some() { Mode::Standby } else { Mode::Active };
+            let to = if package.group.is_some() {
+                Mode::Standby
+            } else {
+                Mode::Active
+            };
             Some(Reason::ModeChange { to })
         }
         (Wish::Start, Mode::Active | Mode::Standby) | (Wish::Test, Mode::Test) => None,
@@ -63,7 +71,12 @@ fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
 /// Whether the sums on an instance's node have reached its capacity in a dimension that the instance loads.
 fn is_over(state: &State, instance: &Instance) -> bool {
     let room = state.rooms.get(instance.node);
-    instance.load.0.iter().zip(room.free).any(|(load, free)| *load > 0 && free == 0)
+    instance
+        .load
+        .0
+        .iter()
+        .zip(room.free)
+        .any(|(load, free)| *load > 0 && free == 0)
 }
 
 /// An instance of an older definition is restarted.
@@ -76,10 +89,17 @@ fn refresh_single(draft: &mut Draft<'_>, number: PackageIx) {
 /// Instances of older definitions are restarted: the standbys first, then, once they are ready again, the active one.
 fn refresh_group(draft: &mut Draft<'_>, group: GroupIx) {
     let Some(row) = draft.state.group_at(group) else { return };
-    let Ownership::Held { package: active, .. } = Ownership::of(draft.state.group_members(row)) else { return };
+    let Ownership::Held { package: active, .. } = Ownership::of(draft.state.group_members(row)) else {
+        return;
+    };
     let outdated = |number: &PackageIx| draft.state.package_at(*number).is_some_and(Package::is_outdated);
-    let standbys: Vec<PackageIx> =
-        row.members.iter().copied().filter(|member| *member != active).filter(|member| outdated(member)).collect();
+    let standbys: Vec<PackageIx> = row
+        .members
+        .iter()
+        .copied()
+        .filter(|member| *member != active)
+        .filter(|member| outdated(member))
+        .collect();
     let refresh_active = outdated(&active) && standbys.is_empty() && others_are_settled(draft.state, row, active);
     for number in standbys {
         draft.stop(number, Reason::Redefined, Cause::Trail);

@@ -7,13 +7,13 @@
 //! Further steps join the list in [`plan`]: conditions (M6) before `stop_unlawful`, load share and together groups
 //! beside `activate`, preemption (M14) after `place_standbys`, shares (M16) before `account`.
 
+pub(crate) mod account;
 pub(crate) mod eligible;
 pub(crate) mod gate;
 mod lawful;
 pub(crate) mod place;
-pub(crate) mod takeover;
 mod standby;
-mod account;
+pub(crate) mod takeover;
 
 use alloc::vec::Vec;
 

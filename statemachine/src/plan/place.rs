@@ -3,6 +3,7 @@
 use crate::draft::Draft;
 use crate::id::{NodeIx, PackageIx};
 use crate::plan::eligible::Terms;
+use crate::plan::gate;
 use crate::state::{State, Unit};
 
 /// The node for a package: the preferred one; else the first of its list that can take it; else the one with most room,
@@ -38,20 +39,26 @@ fn most_room(state: &State, terms: &Terms) -> Option<NodeIx> {
 pub(crate) fn wake_waiting(draft: &mut Draft<'_>) {
     let gained = core::mem::take(&mut draft.gained);
     let state = &*draft.state;
-    let rooms = || gained.iter().map(|node| (*node, state.rooms.get(*node))).filter(|(_, room)| room.open);
-    if !draft.wake_all && rooms().next().is_none() {
+    let rooms = || {
+        gained
+            .iter()
+            .map(|node| (*node, state.rooms.get(*node)))
+            .filter(|(_, room)| room.open)
+    };
+    if !draft.wake_all && (!gate::is_open(state) || rooms().next().is_none()) {
         return;
     }
     for entry in state.waiting.iter() {
-        let wakes = draft.wake_all || candidates(state, entry.1).any(|number| {
-            state.package_at(number).is_some_and(|package| {
-                let mut fitting = rooms().filter(|(_, room)| room.fits(package.load)).peekable();
-                fitting.peek().is_some() && {
-                    let terms = Terms::of(state, number, package);
-                    fitting.any(|(node, room)| terms.allow(node, &room))
-                }
-            })
-        });
+        let wakes = draft.wake_all
+            || candidates(state, entry.1).any(|number| {
+                state.package_at(number).is_some_and(|package| {
+                    let mut fitting = rooms().filter(|(_, room)| room.fits(package.load)).peekable();
+                    fitting.peek().is_some() && {
+                        let terms = Terms::of(state, number, package);
+                        fitting.any(|(node, room)| terms.allow(node, &room))
+                    }
+                })
+            });
         if wakes {
             draft.units.insert(*entry);
         }
@@ -65,6 +72,10 @@ fn candidates(state: &State, unit: Unit) -> impl Iterator<Item = PackageIx> {
         Unit::Group(group) => (None, state.group_at(group)),
     };
     let members = group.into_iter().flat_map(|group| group.members.iter().copied());
-    let idle = |number: &PackageIx| state.package_at(*number).is_some_and(|package| package.instance.is_none());
+    let idle = |number: &PackageIx| {
+        state
+            .package_at(*number)
+            .is_some_and(|package| package.instance.is_none())
+    };
     single.into_iter().chain(members).filter(idle)
 }

@@ -36,13 +36,18 @@ pub(crate) fn wanted(group: &Group) -> u32 {
 
 /// How many members of a group run or will run again where they were.
 pub(crate) fn occupied(state: &State, group: &Group) -> u32 {
-    let count = state.group_members(group).filter(|(_, package)| occupies(package)).count();
+    let count = state
+        .group_members(group)
+        .filter(|(_, package)| occupies(package))
+        .count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Whether a member takes one of its group's places: one that leaves for good, or is in test, does not.
 fn occupies(package: &Package) -> bool {
-    let Some(instance) = &package.instance else { return false };
+    let Some(instance) = &package.instance else {
+        return false;
+    };
     if package.wish != Wish::Start || package.removing {
         return false;
     }
@@ -51,7 +56,10 @@ fn occupies(package: &Package) -> bool {
             instance.mode != Mode::Test
         }
         Phase::Stopping { why } => {
-            matches!(why, Reason::Redefined | Reason::Promoted { .. } | Reason::ModeChange { .. } | Reason::Moved { .. })
+            matches!(
+                why,
+                Reason::Redefined | Reason::Promoted { .. } | Reason::ModeChange { .. } | Reason::Moved { .. }
+            )
         }
     }
 }
@@ -81,12 +89,17 @@ pub(crate) fn place_tests(draft: &mut Draft<'_>, unit: Unit) {
     }
     let members = match unit {
         Unit::Package(package) => alloc::vec::Vec::from([package]),
-        Unit::Group(group) => draft.state.group_at(group).map(|group| group.members.clone()).unwrap_or_default(),
+        Unit::Group(group) => draft
+            .state
+            .group_at(group)
+            .map(|group| group.members.clone())
+            .unwrap_or_default(),
     };
     for number in members {
-        let wanted = draft.state.package_at(number).is_some_and(|package| {
-            package.wish == Wish::Test && !package.removing && package.instance.is_none()
-        });
+        let wanted = draft
+            .state
+            .package_at(number)
+            .is_some_and(|package| package.wish == Wish::Test && !package.removing && package.instance.is_none());
         if !wanted {
             continue;
         }

@@ -62,7 +62,9 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
         return;
     }
     for number in in_order_of_start(draft.state, row) {
-        let Some(node) = place::choose(draft.state, number) else { continue };
+        let Some(node) = place::choose(draft.state, number) else {
+            continue;
+        };
         let cause = vacancy.map_or(Cause::Trail, |vacancy| Cause::Of(vacancy.cause));
         draft.start(number, node, Mode::Active, cause);
         let elsewhere = failure.is_some_and(|was| (was.package, was.node) != (number, node));
@@ -74,8 +76,12 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
 /// The standby that becomes active: the operator's choice, else the first by rank that is ready, else one that starts.
 fn heir(state: &State, group: &Group) -> Option<PackageIx> {
     let standing_by = |package: &Package| {
-        let live = package.instance.as_ref().filter(|it| it.mode == Mode::Standby && it.is_live());
-        live.filter(|_| package.wish == Wish::Start && !package.removing).map(|instance| !instance.is_ready())
+        let live = package
+            .instance
+            .as_ref()
+            .filter(|it| it.mode == Mode::Standby && it.is_live());
+        live.filter(|_| package.wish == Wish::Start && !package.removing)
+            .map(|instance| !instance.is_ready())
     };
     let candidates = state.group_members(group).filter_map(|(number, package)| {
         let starting = standing_by(package)?;
@@ -90,7 +96,14 @@ pub(crate) fn in_order_of_start(state: &State, group: &Group) -> Vec<PackageIx> 
     let mut members: Vec<_> = state
         .group_members(group)
         .filter(|(_, package)| wants_start(package))
-        .map(|(number, package)| (group.successor != Some(number), package.prefer.is_none(), package.rank(), number))
+        .map(|(number, package)| {
+            (
+                group.successor != Some(number),
+                package.prefer.is_none(),
+                package.rank(),
+                number,
+            )
+        })
         .collect();
     members.sort();
     members.into_iter().map(|(_, _, _, number)| number).collect()
@@ -99,7 +112,9 @@ pub(crate) fn in_order_of_start(state: &State, group: &Group) -> Vec<PackageIx> 
 /// A group that fails over no more starts its member again where it was, as if it had no standby.
 fn restart_in_place(draft: &mut Draft<'_>, group: GroupIx, was: Vacancy) {
     let state = &*draft.state;
-    let Some(package) = state.package_at(was.package).filter(|package| wants_start(package)) else { return };
+    let Some(package) = state.package_at(was.package).filter(|package| wants_start(package)) else {
+        return;
+    };
     let in_place = package.prefer == Some(was.node)
         && Terms::of(state, was.package, package).allow(was.node, &state.rooms.get(was.node));
     if in_place && gate::is_open(state) {
@@ -111,7 +126,9 @@ fn restart_in_place(draft: &mut Draft<'_>, group: GroupIx, was: Vacancy) {
 /// Whether a group has failed over as often as it may; says so when that becomes true.
 fn is_exhausted(draft: &mut Draft<'_>, group: GroupIx) -> bool {
     let now = draft.at();
-    let Some(row) = draft.state.groups.get_mut(group.0) else { return false };
+    let Some(row) = draft.state.groups.get_mut(group.0) else {
+        return false;
+    };
     if row.exhausted.is_some() {
         return true;
     }
@@ -130,17 +147,27 @@ fn is_exhausted(draft: &mut Draft<'_>, group: GroupIx) -> bool {
     if let Some(until) = until {
         draft.set_deadline(until, Deadline::Failovers(group));
     }
-    let kind = EventKind::FailoversExhausted { group: name, failovers, within: limit.within };
+    let kind = EventKind::FailoversExhausted {
+        group: name,
+        failovers,
+        within: limit.within,
+    };
     draft.say_group(group, Cause::Of(cause), kind);
     true
 }
 
 /// Lets a group fail over again.
 pub(crate) fn allow_failovers(draft: &mut Draft<'_>, group: GroupIx) {
-    let Some(row) = draft.state.groups.get_mut(group.0) else { return };
+    let Some(row) = draft.state.groups.get_mut(group.0) else {
+        return;
+    };
     row.failovers.clear();
     let Some(exhausted) = row.exhausted.take() else { return };
     let name = row.name().clone();
+    if let Some(vacancy) = &mut row.vacancy {
+        // What takes over now does so because it was allowed to: it is not the first failover of the next count.
+        vacancy.failure = false;
+    }
     if let Some(until) = exhausted.until {
         draft.drop_deadline(until, Deadline::Failovers(group));
     }
@@ -150,7 +177,9 @@ pub(crate) fn allow_failovers(draft: &mut Draft<'_>, group: GroupIx) {
 
 fn fill_vacancy(draft: &mut Draft<'_>, group: GroupIx, failed_over: bool) {
     let now = draft.at();
-    let Some(row) = draft.state.groups.get_mut(group.0) else { return };
+    let Some(row) = draft.state.groups.get_mut(group.0) else {
+        return;
+    };
     row.vacancy = None;
     row.successor = None;
     if failed_over {
@@ -164,4 +193,3 @@ fn forget_vacancy(draft: &mut Draft<'_>, group: GroupIx) {
         row.successor = None;
     }
 }
-

@@ -30,8 +30,19 @@ const PLACES_MAX: u32 = 1 << 24;
 /// # Errors
 /// [`SnapshotError`] where rows name rows that are not there.
 pub fn from_stored(stored: v1::Snapshot) -> Result<State, SnapshotError> {
-    let v1::Snapshot { applied, at, cluster: kept, members, nodes, groups, packages, epoch, order, dimensions, requests } =
-        stored;
+    let v1::Snapshot {
+        applied,
+        at,
+        cluster: kept,
+        members,
+        nodes,
+        groups,
+        packages,
+        epoch,
+        order,
+        dimensions,
+        requests,
+    } = stored;
     let mut state = State::new();
     state.applied = applied;
     state.at = at;
@@ -55,14 +66,24 @@ pub fn from_stored(stored: v1::Snapshot) -> Result<State, SnapshotError> {
     }
     for row in packages {
         check_place(row.place)?;
-        state.packages_by_name.insert(row.spec.name.clone(), PackageIx(row.place));
+        state
+            .packages_by_name
+            .insert(row.spec.name.clone(), PackageIx(row.place));
         let place = row.place;
         let row = package(&state.dimensions, row);
         state.packages.insert_at(place, row);
     }
     for row in requests {
         let accepted = accepted(row.gave);
-        state.requests.insert(&row.request, Seen { index: row.index, at: row.at, fingerprint: row.fingerprint, accepted });
+        state.requests.insert(
+            &row.request,
+            Seen {
+                index: row.index,
+                at: row.at,
+                fingerprint: row.fingerprint,
+                accepted,
+            },
+        );
     }
     link(&mut state)?;
     index(&mut state);
@@ -71,7 +92,11 @@ pub fn from_stored(stored: v1::Snapshot) -> Result<State, SnapshotError> {
 }
 
 fn check_place(place: u32) -> Result<(), SnapshotError> {
-    if place < PLACES_MAX { Ok(()) } else { Err(broken(format!("row {place} is beyond the largest table"))) }
+    if place < PLACES_MAX {
+        Ok(())
+    } else {
+        Err(broken(format!("row {place} is beyond the largest table")))
+    }
 }
 
 fn broken(text: String) -> SnapshotError {
@@ -83,17 +108,21 @@ fn link(state: &mut State) -> Result<(), SnapshotError> {
     let mut packages: Vec<_> = state.packages.iter().map(|(place, row)| (row.rank(), place)).collect();
     packages.sort();
     for (_, place) in packages {
-        let Some(package) = state.packages.get(place) else { continue };
+        let Some(package) = state.packages.get(place) else {
+            continue;
+        };
         let name = package.name().clone();
         let (group, running) = (package.group, package.instance.as_ref().map(|it| (it.node, it.load)));
         if let Some(group) = group {
             let row = state.groups.get_mut(group.0);
-            let row = row.ok_or_else(|| broken(format!("package {name} names group {}, which is not there", group.0)))?;
+            let row =
+                row.ok_or_else(|| broken(format!("package {name} names group {}, which is not there", group.0)))?;
             row.members.push(PackageIx(place));
         }
         if let Some((node, load)) = running {
             let row = state.nodes.get_mut(node.0);
-            let row = row.ok_or_else(|| broken(format!("package {name} runs on node {}, which is not there", node.0)))?;
+            let row =
+                row.ok_or_else(|| broken(format!("package {name} runs on node {}, which is not there", node.0)))?;
             row.instances.push(PackageIx(place));
             row.planned = row.planned.plus(load);
         }
@@ -106,10 +135,15 @@ fn index(state: &mut State) {
     let numbers: Vec<u32> = state.nodes.iter().map(|(number, _)| number).collect();
     let mut deadlines: BTreeSet<(Timestamp, Deadline)> = BTreeSet::new();
     for number in numbers {
-        let Some(row) = state.nodes.get_mut(number) else { continue };
+        let Some(row) = state.nodes.get_mut(number) else {
+            continue;
+        };
         row.instances.sort();
         state.up = state.up.saturating_add(u32::from(row.is_up()));
-        deadlines.extend(row.extended.map(|tail| (tail.until, Deadline::Extension(NodeIx(number)))));
+        deadlines.extend(
+            row.extended
+                .map(|tail| (tail.until, Deadline::Extension(NodeIx(number)))),
+        );
         let room = Room::of(row, &state.dimensions);
         state.rooms.set(NodeIx(number), room);
     }
@@ -124,13 +158,23 @@ fn index(state: &mut State) {
         }
     }
     state.deadlines = Arc::new(deadlines);
-    let waiting = state.packages.iter().filter(|(_, row)| row.idle.as_ref().is_some_and(Reason::waits_for_node));
+    let waiting = state
+        .packages
+        .iter()
+        .filter(|(_, row)| row.idle.as_ref().is_some_and(Reason::waits_for_node));
     let units = waiting.map(|(number, _)| state.unit_of(PackageIx(number)));
     state.waiting = Arc::new(units.filter_map(|unit| Some((state.unit_rank(unit)?, unit))).collect());
 }
 
 fn cluster(row: v1::ClusterRow) -> Cluster {
-    let v1::ClusterRow { id, spec, config_index, lease_high, lease_before, gate } = row;
+    let v1::ClusterRow {
+        id,
+        spec,
+        config_index,
+        lease_high,
+        lease_before,
+        gate,
+    } = row;
     Cluster {
         id: Arc::from(id),
         spec,
@@ -165,8 +209,23 @@ fn event((index, sequence): v1::EventRow) -> EventId {
 
 fn node(row: v1::NodeRow) -> Node {
     let v1::NodeRow {
-        place: _, id, name, status, since, drain, machine, boot, nonce, capacity, labels, api, attributes, generation,
-        sequence, extended, trail,
+        place: _,
+        id,
+        name,
+        status,
+        since,
+        drain,
+        machine,
+        boot,
+        nonce,
+        capacity,
+        labels,
+        api,
+        attributes,
+        generation,
+        sequence,
+        extended,
+        trail,
     } = row;
     let mut kept = Attributes::default();
     for (key, value) in &attributes {
@@ -199,7 +258,18 @@ fn node(row: v1::NodeRow) -> Node {
 }
 
 fn group(row: v1::GroupRow) -> Group {
-    let v1::GroupRow { place: _, spec, changed, removing, successor, vacancy, failovers, exhausted, health, trail } = row;
+    let v1::GroupRow {
+        place: _,
+        spec,
+        changed,
+        removing,
+        successor,
+        vacancy,
+        failovers,
+        exhausted,
+        health,
+        trail,
+    } = row;
     Group {
         spec: Arc::new(spec),
         changed,
@@ -207,8 +277,18 @@ fn group(row: v1::GroupRow) -> Group {
         members: Vec::new(),
         successor: successor.map(PackageIx),
         vacancy: vacancy.map(|row| {
-            let v1::VacancyRow { package, node, failure, cause } = row;
-            Vacancy { package: PackageIx(package), node: NodeIx(node), failure, cause: cause.map(event) }
+            let v1::VacancyRow {
+                package,
+                node,
+                failure,
+                cause,
+            } = row;
+            Vacancy {
+                package: PackageIx(package),
+                node: NodeIx(node),
+                failure,
+                cause: cause.map(event),
+            }
         }),
         failovers,
         exhausted: exhausted.map(|v1::ExhaustedRow { until }| Exhausted { until }),
@@ -224,8 +304,21 @@ fn group(row: v1::GroupRow) -> Group {
 
 fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
     let v1::PackageRow {
-        place: _, spec, order, changed, revision, wish, removing, group, instance: running, prefer, last, failures, bans,
-        idle, trail,
+        place: _,
+        spec,
+        order,
+        changed,
+        revision,
+        wish,
+        removing,
+        group,
+        instance: running,
+        prefer,
+        last,
+        failures,
+        bans,
+        idle,
+        trail,
     } = row;
     let spec = Arc::new(spec);
     Package {
@@ -242,14 +335,34 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
         prefer: prefer.map(NodeIx),
         last: last.map(NodeIx),
         failures,
-        bans: bans.into_iter().map(|(node, session, failures)| Ban { node: NodeIx(node), session, failures }).collect(),
+        bans: bans
+            .into_iter()
+            .map(|(node, session, failures)| Ban {
+                node: NodeIx(node),
+                session,
+                failures,
+            })
+            .collect(),
         idle,
         trail: trail.map(event),
     }
 }
 
 fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) -> Instance {
-    let v1::InstanceRow { node, session, start, epoch, mode, phase, since, delay, spec, revision, load, detail } = row;
+    let v1::InstanceRow {
+        node,
+        session,
+        start,
+        epoch,
+        mode,
+        phase,
+        since,
+        delay,
+        spec,
+        revision,
+        load,
+        detail,
+    } = row;
     Instance {
         node: NodeIx(node),
         session,

@@ -3,8 +3,8 @@
 //! The server adds the header (format version, feature level) and the bytes; here are the shapes, frozen per version,
 //! and the two conversions. A state that went through a snapshot decides as the one that did not.
 
-mod store;
 mod load;
+mod store;
 pub mod v1;
 
 use alloc::string::String;

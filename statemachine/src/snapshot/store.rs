@@ -25,19 +25,34 @@ pub fn to_stored(state: &State) -> v1::Snapshot {
         packages: state.packages.iter().map(|(place, row)| package(place, row)).collect(),
         epoch: state.epoch,
         order: state.order,
-        dimensions: state.dimensions.further().map(|slot| slot.map(|(name, users)| (name.to_string(), users))).collect(),
-        requests: state.requests.iter().map(|(request, seen)| v1::RequestRow {
-            request: request.clone(),
-            index: seen.index,
-            at: seen.at,
-            fingerprint: seen.fingerprint,
-            gave: gave(&seen.accepted),
-        }).collect(),
+        dimensions: state
+            .dimensions
+            .further()
+            .map(|slot| slot.map(|(name, users)| (name.to_string(), users)))
+            .collect(),
+        requests: state
+            .requests
+            .iter()
+            .map(|(request, seen)| v1::RequestRow {
+                request: request.clone(),
+                index: seen.index,
+                at: seen.at,
+                fingerprint: seen.fingerprint,
+                gave: gave(&seen.accepted),
+            })
+            .collect(),
     }
 }
 
 fn cluster(row: &Cluster) -> v1::ClusterRow {
-    let Cluster { id, spec, config_index, lease_high, lease_before, gate } = row;
+    let Cluster {
+        id,
+        spec,
+        config_index,
+        lease_high,
+        lease_before,
+        gate,
+    } = row;
     v1::ClusterRow {
         id: id.to_string(),
         spec: spec.clone(),
@@ -72,8 +87,24 @@ fn event(event: EventId) -> v1::EventRow {
 
 fn node(place: u32, row: &Node) -> v1::NodeRow {
     let Node {
-        id, name, status, since, drain, machine, boot, nonce, capacity, labels, api, attributes, generation, sequence,
-        extended, instances: _, planned: _, trail,
+        id,
+        name,
+        status,
+        since,
+        drain,
+        machine,
+        boot,
+        nonce,
+        capacity,
+        labels,
+        api,
+        attributes,
+        generation,
+        sequence,
+        extended,
+        instances: _,
+        planned: _,
+        trail,
     } = row;
     v1::NodeRow {
         place,
@@ -92,7 +123,10 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         capacity: (**capacity).clone(),
         labels: (**labels).clone(),
         api: api.to_string(),
-        attributes: attributes.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        attributes: attributes
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect(),
         generation: *generation,
         sequence: *sequence,
         extended: extended.map(tail),
@@ -101,7 +135,18 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
 }
 
 fn group(place: u32, row: &Group) -> v1::GroupRow {
-    let Group { spec, changed, removing, members: _, successor, vacancy, failovers, exhausted, health, trail } = row;
+    let Group {
+        spec,
+        changed,
+        removing,
+        members: _,
+        successor,
+        vacancy,
+        failovers,
+        exhausted,
+        health,
+        trail,
+    } = row;
     v1::GroupRow {
         place,
         spec: (**spec).clone(),
@@ -109,8 +154,18 @@ fn group(place: u32, row: &Group) -> v1::GroupRow {
         removing: *removing,
         successor: successor.map(|package| package.0),
         vacancy: vacancy.map(|vacancy| {
-            let Vacancy { package, node, failure, cause } = vacancy;
-            v1::VacancyRow { package: package.0, node: node.0, failure, cause: cause.map(event) }
+            let Vacancy {
+                package,
+                node,
+                failure,
+                cause,
+            } = vacancy;
+            v1::VacancyRow {
+                package: package.0,
+                node: node.0,
+                failure,
+                cause: cause.map(event),
+            }
         }),
         failovers: failovers.clone(),
         exhausted: exhausted.map(|Exhausted { until }| v1::ExhaustedRow { until }),
@@ -126,8 +181,22 @@ fn group(place: u32, row: &Group) -> v1::GroupRow {
 
 fn package(place: u32, row: &Package) -> v1::PackageRow {
     let Package {
-        spec, spec_digest: _, order, changed, revision, wish, removing, group, load: _, instance: running, prefer, last,
-        failures, bans, idle, trail,
+        spec,
+        spec_digest: _,
+        order,
+        changed,
+        revision,
+        wish,
+        removing,
+        group,
+        load: _,
+        instance: running,
+        prefer,
+        last,
+        failures,
+        bans,
+        idle,
+        trail,
     } = row;
     v1::PackageRow {
         place,
@@ -142,14 +211,30 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
         prefer: prefer.map(|node| node.0),
         last: last.map(|node| node.0),
         failures: failures.clone(),
-        bans: bans.iter().map(|ban| (ban.node.0, ban.session, ban.failures)).collect::<Vec<_>>(),
+        bans: bans
+            .iter()
+            .map(|ban| (ban.node.0, ban.session, ban.failures))
+            .collect::<Vec<_>>(),
         idle: idle.clone(),
         trail: trail.map(event),
     }
 }
 
 fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
-    let Instance { node, session, start, epoch, mode, phase, since, delay, spec, revision, load, detail } = row;
+    let Instance {
+        node,
+        session,
+        start,
+        epoch,
+        mode,
+        phase,
+        since,
+        delay,
+        spec,
+        revision,
+        load,
+        detail,
+    } = row;
     v1::InstanceRow {
         node: node.0,
         session: *session,
@@ -177,7 +262,10 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
 fn gave(accepted: &Accepted) -> v1::Gave {
     match accepted {
         Accepted::Done => v1::Gave::Done,
-        Accepted::Registered { node, session } => v1::Gave::Registered { node: *node, session: *session },
+        Accepted::Registered { node, session } => v1::Gave::Registered {
+            node: *node,
+            session: *session,
+        },
         Accepted::MemberAdded { member } => v1::Gave::MemberAdded { member: *member },
         Accepted::Repeated { first, .. } => gave(first),
     }

@@ -365,13 +365,8 @@ pub enum Reason {
         /// So many are wanted.
         wanted: u32,
     },
-    /// Placing has not begun.
-    WaitsForNodes {
-        /// So many nodes are up.
-        up: u32,
-        /// So many are wanted.
-        wanted: u32,
-    },
+    /// Placing has not begun: too few nodes are up.
+    WaitsForNodes,
     /// No node can take it.
     NoNode {
         /// What is in the way, and on how many nodes.

@@ -2,9 +2,9 @@
 //!
 //! Readers and the snapshot builder hold an old [`State`](crate::State) while `apply` goes on with the new one.
 
-pub(crate) mod table;
-pub(crate) mod shards;
 pub(crate) mod queue;
+pub(crate) mod shards;
+pub(crate) mod table;
 
 pub(crate) use queue::Queue;
 pub(crate) use shards::Shards;

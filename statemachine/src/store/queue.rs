@@ -18,7 +18,11 @@ pub(crate) struct Queue<T> {
 
 impl<T: Clone> Queue<T> {
     pub(crate) fn new() -> Self {
-        Self { pages: Arc::new(VecDeque::new()), gone: 0, len: 0 }
+        Self {
+            pages: Arc::new(VecDeque::new()),
+            gone: 0,
+            len: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -55,5 +59,33 @@ impl<T: Clone> Queue<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.iter()).skip(self.gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_in_first_out_across_pages() {
+        let mut queue = Queue::new();
+        for value in 0..1_000 {
+            queue.push(value);
+        }
+        let held = queue.clone();
+        for value in 0..700 {
+            assert_eq!(queue.pop(), Some(value));
+        }
+        assert_eq!((queue.len(), queue.front()), (300, Some(&700)));
+        queue.push(1_000);
+        assert_eq!(
+            queue.iter().copied().collect::<Vec<_>>(),
+            (700..=1_000).collect::<Vec<_>>()
+        );
+        assert_eq!(held.len(), 1_000);
+        while queue.pop().is_some() {}
+        assert_eq!((queue.len(), queue.front()), (0, None));
+        queue.push(7);
+        assert_eq!(queue.pop(), Some(7));
     }
 }

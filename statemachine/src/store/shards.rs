@@ -24,7 +24,10 @@ impl<K: Clone + Ord + Feed, V: Clone> Shards<K, V> {
         let fan = usize::try_from(FAN).unwrap_or(1);
         let empty = Arc::new(BTreeMap::new());
         let branch = Arc::new(alloc::vec![empty; fan]);
-        Self { root: Arc::new(alloc::vec![branch; fan]), len: 0 }
+        Self {
+            root: Arc::new(alloc::vec![branch; fan]),
+            len: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,5 +72,8 @@ fn path<K: Feed + ?Sized>(key: &K) -> (usize, usize) {
     let hash = hasher.finish();
     let shard = hash.rem_euclid(FAN);
     let branch = hash.div_euclid(FAN).rem_euclid(FAN);
-    (usize::try_from(branch).unwrap_or(0), usize::try_from(shard).unwrap_or(0))
+    (
+        usize::try_from(branch).unwrap_or(0),
+        usize::try_from(shard).unwrap_or(0),
+    )
 }

@@ -33,7 +33,13 @@ pub(crate) struct Table<T> {
 
 impl<T: Clone + Feed> Table<T> {
     pub(crate) fn new() -> Self {
-        Self { root: Arc::new(Vec::new()), free: Arc::new(BTreeSet::new()), high: 0, sum: 0, dirty: Vec::new() }
+        Self {
+            root: Arc::new(Vec::new()),
+            free: Arc::new(BTreeSet::new()),
+            high: 0,
+            sum: 0,
+            dirty: Vec::new(),
+        }
     }
 
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
@@ -83,8 +89,14 @@ impl<T: Clone + Feed> Table<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let rows = self.root.iter().flat_map(|branch| branch.iter()).flat_map(|page| page.iter());
-        (0u32..).zip(rows).filter_map(|(number, row)| row.as_ref().map(|row| (number, &row.value)))
+        let rows = self
+            .root
+            .iter()
+            .flat_map(|branch| branch.iter())
+            .flat_map(|page| page.iter());
+        (0u32..)
+            .zip(rows)
+            .filter_map(|(number, row)| row.as_ref().map(|row| (number, &row.value)))
     }
 
     /// Brings the digests of the rows written since the last time up to date.
@@ -135,12 +147,20 @@ impl<T: Clone + Feed> Table<T> {
                 continue;
             }
             let filled = Arc::make_mut(filled);
-            let pages = if at < branch { place(FAN) } else { page.saturating_add(1) };
+            let pages = if at < branch {
+                place(FAN)
+            } else {
+                page.saturating_add(1)
+            };
             while filled.len() < pages {
                 filled.push(Arc::new(Vec::new()));
             }
             for (at_page, rows) in filled.iter_mut().enumerate() {
-                let wanted = if at < branch || at_page < page { place(FAN) } else { row.saturating_add(1) };
+                let wanted = if at < branch || at_page < page {
+                    place(FAN)
+                } else {
+                    row.saturating_add(1)
+                };
                 if rows.len() < wanted {
                     Arc::make_mut(rows).resize_with(wanted, || None);
                 }
@@ -158,4 +178,53 @@ fn path(number: u32) -> (usize, usize, usize) {
     let row = number.rem_euclid(FAN);
     let pages = number.div_euclid(FAN);
     (place(pages.div_euclid(FAN)), place(pages.rem_euclid(FAN)), place(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_number_is_taken_and_the_digest_follows_the_rows() {
+        let mut table = Table::new();
+        for value in 0u64..10_000 {
+            assert_eq!(u64::from(table.insert(value)), value);
+        }
+        table.settle();
+        let full = (table.sum(), table.clone());
+        table.remove(9_999);
+        table.remove(70);
+        table.remove(4_096);
+        table.settle();
+        assert_ne!(table.sum(), full.0);
+        assert_eq!(table.get(70), None);
+        assert_eq!(
+            (table.insert(70), table.insert(4_096), table.insert(9_999)),
+            (70, 4_096, 9_999)
+        );
+        table.settle();
+        assert_eq!(table.sum(), full.0);
+        if let Some(value) = table.get_mut(5) {
+            *value = 6;
+        }
+        table.settle();
+        assert_ne!(table.sum(), full.0);
+        assert_eq!(full.1.get(5), Some(&5), "a clone keeps what it had");
+        assert_eq!(table.iter().count(), 10_000);
+    }
+
+    #[test]
+    fn rows_come_back_at_their_places() {
+        let mut table = Table::new();
+        for number in [3u32, 200, 5_000] {
+            table.insert_at(number, u64::from(number));
+        }
+        table.settle();
+        let rows: Vec<_> = table.iter().map(|(number, value)| (number, *value)).collect();
+        assert_eq!(rows, [(3, 3), (200, 200), (5_000, 5_000)]);
+        assert_eq!(table.insert(0), 0);
+        assert_eq!(table.insert(1), 1);
+        assert_eq!(table.insert(2), 2);
+        assert_eq!(table.insert(4), 4);
+    }
 }

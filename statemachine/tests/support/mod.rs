@@ -5,7 +5,9 @@
 pub mod script;
 pub mod specs;
 
-use statemachine::command::{Command, EndCause, InstanceReport, InstanceState, Mode, Observation, RegisterNode, RequestId};
+use statemachine::command::{
+    Command, EndCause, InstanceReport, InstanceState, Mode, Observation, RegisterNode, RequestId,
+};
 use statemachine::entry::Entry;
 use statemachine::id::{NodeId, NodeName, PackageName, SessionId, Term};
 use statemachine::package::{Instance, Package, Phase};
@@ -25,7 +27,14 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self { state: State::new(), term: Term(1), at: Timestamp(0), nonces: 0, log: Vec::new(), digests: Vec::new() }
+        Self {
+            state: State::new(),
+            term: Term(1),
+            at: Timestamp(0),
+            nonces: 0,
+            log: Vec::new(),
+            digests: Vec::new(),
+        }
     }
 
     /// Applies a command and checks every invariant.
@@ -71,7 +80,10 @@ impl World {
             name: NodeName::new(name).unwrap(),
             machine: options.machine.clone().unwrap_or_else(|| format!("machine-{name}")),
             boot: format!("boot-{}", self.nonces),
-            nonce: options.nonce.clone().unwrap_or_else(|| format!("nonce-{}", self.nonces)),
+            nonce: options
+                .nonce
+                .clone()
+                .unwrap_or_else(|| format!("nonce-{}", self.nonces)),
             ended,
             capacity,
             labels: Default::default(),
@@ -92,8 +104,16 @@ impl World {
     pub fn report(&self, package: &str, states: Vec<InstanceState>, detail: &str) -> Option<Command> {
         let instance = self.package(package)?.instance.as_ref()?;
         let node = self.state.node_at(instance.node)?;
-        let observations = states.into_iter().map(|state| observation(package, instance, state, detail)).collect();
-        Some(Command::Observe { node: node.id, session: instance.session, sequence: node.sequence + 1, observations })
+        let observations = states
+            .into_iter()
+            .map(|state| observation(package, instance, state, detail))
+            .collect();
+        Some(Command::Observe {
+            node: node.id,
+            session: instance.session,
+            sequence: node.sequence + 1,
+            observations,
+        })
     }
 
     /// Every daemon that is up does what it is told, until nothing is left to do. Gives what came of each report.
@@ -108,14 +128,21 @@ impl World {
 
     fn next_report(&self) -> Option<Command> {
         self.state.nodes().filter(|node| node.is_up()).find_map(|node| {
-            let packages = node.instances.iter().filter_map(|number| self.state.package_at(*number));
+            let packages = node
+                .instances
+                .iter()
+                .filter_map(|number| self.state.package_at(*number));
             let observations: Vec<_> = packages
                 .filter_map(|package| {
                     let instance = package.instance.as_ref()?;
                     let state = match instance.phase {
                         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
-                        Phase::Stopping { .. } => InstanceState::Ended { cause: EndCause::Requested },
-                        Phase::Failing { .. } => InstanceState::Ended { cause: EndCause::ProbeFailed },
+                        Phase::Stopping { .. } => InstanceState::Ended {
+                            cause: EndCause::Requested,
+                        },
+                        Phase::Failing { .. } => InstanceState::Ended {
+                            cause: EndCause::ProbeFailed,
+                        },
                         Phase::Running | Phase::Stranded => return None,
                     };
                     Some(observation(package.name().as_str(), instance, state, ""))
@@ -123,13 +150,20 @@ impl World {
                 .collect();
             let session = node.session()?;
             let sequence = node.sequence + 1;
-            (!observations.is_empty()).then(|| Command::Observe { node: node.id, session, sequence, observations })
+            (!observations.is_empty()).then(|| Command::Observe {
+                node: node.id,
+                session,
+                sequence,
+                observations,
+            })
         })
     }
 
     /// Where a package is and what it is to be there: `n1 active`.
     pub fn place(&self, package: &str) -> String {
-        let Some(row) = self.package(package) else { return "gone".into() };
+        let Some(row) = self.package(package) else {
+            return "gone".into();
+        };
         match &row.instance {
             None => row.state().as_str().to_string(),
             Some(instance) => {

@@ -14,7 +14,7 @@
 //! | `wait TIME` | lets time pass; a deadline that is met proposes a tick |
 //! | `key CLIENT KEY VERB…` | any verb with an idempotency key |
 //! | `term N` | Raft's leader changes |
-//! | `show`, `desired NODE`, `explain PACKAGE`, `plan VERB…`, `deadline` | prints |
+//! | `show`, `desired NODE`, `explain PACKAGE`, `plan VERB…`, `deadline`, `lease` | prints |
 
 use std::fmt::Write as _;
 
@@ -36,7 +36,11 @@ pub fn line(world: &mut World, line: &str) -> String {
         "desired" => show_desired(world, rest[0]),
         "explain" => show_explanation(world, rest[0]),
         "plan" => show_plan(world, rest),
-        "deadline" => format!("{:?}\n", world.state.next_deadline().map(|at| at.0)),
+        "deadline" => match world.state.next_deadline() {
+            Some(at) => format!("next deadline at {} ms\n", at.0),
+            None => "no deadline\n".into(),
+        },
+        "lease" => format!("longest lease {} ms\n", world.state.cluster().unwrap().lease_high.0),
         "term" => {
             world.term = Term(rest[0].parse().unwrap());
             String::new()
@@ -45,12 +49,19 @@ pub fn line(world: &mut World, line: &str) -> String {
         "obey" => world.obey().iter().map(report).collect(),
         "restarts" => restarts(world, rest),
         "key" => {
-            let request = RequestId { client: rest[0].into(), key: rest[1].into() };
+            let request = RequestId {
+                client: rest[0].into(),
+                key: rest[1].into(),
+            };
             let command = command(world, &rest[2..]);
             report(&world.apply_as(Some(request), command))
         }
         _ => {
-            let command = if line.contains(';') { several(world, line) } else { command(world, &words) };
+            let command = if line.contains(';') {
+                several(world, line)
+            } else {
+                command(world, &words)
+            };
             report(&world.apply(command))
         }
     }
@@ -85,14 +96,20 @@ fn several(world: &mut World, line: &str) -> Command {
             other => panic!("{other:?} is no definition"),
         }
     }
-    Command::Configure { expect: None, changes: all }
+    Command::Configure {
+        expect: None,
+        changes: all,
+    }
 }
 
 fn command(world: &mut World, words: &[&str]) -> Command {
     let (verb, rest) = words.split_first().expect("a verb");
     let package = || PackageName::new(rest[0]).unwrap();
     let node = || NodeName::new(rest[0]).unwrap();
-    let configure = |change| Command::Configure { expect: None, changes: vec![change] };
+    let configure = |change| Command::Configure {
+        expect: None,
+        changes: vec![change],
+    };
     match *verb {
         "create" => Command::CreateCluster {
             id: "c1".into(),
@@ -108,26 +125,63 @@ fn command(world: &mut World, words: &[&str]) -> Command {
         "up" => up(world, rest),
         "lost" => {
             let sessions = rest.iter().map(|name| world.session(name).expect("a node")).collect();
-            Command::NodeLost { sessions, term: world.term }
+            Command::NodeLost {
+                sessions,
+                term: world.term,
+            }
         }
-        "leave" => world.session(rest[0]).map(|(node, session)| Command::LeaveNode { node, session }).unwrap(),
+        "leave" => world
+            .session(rest[0])
+            .map(|(node, session)| Command::LeaveNode { node, session })
+            .unwrap(),
         "extend" => {
             let (node, session) = world.session(rest[0]).unwrap();
-            Command::ExtendLease { node, session, lease: duration(rest[1]) }
+            Command::ExtendLease {
+                node,
+                session,
+                lease: duration(rest[1]),
+            }
         }
-        "confirm" => Command::ConfirmDown { node: node(), by: "ada".into() },
-        "drain" => Command::SetDrain { node: node(), drain: true },
-        "resume" => Command::SetDrain { node: node(), drain: false },
-        "attribute" => {
-            Command::SetAttribute { node: node(), key: rest[1].into(), value: rest.get(2).map(|value| value.to_string()) }
-        }
-        "start" => Command::SetWish { package: package(), wish: Wish::Start },
-        "stop" => Command::SetWish { package: package(), wish: Wish::Stop },
-        "test" => Command::SetWish { package: package(), wish: Wish::Test },
+        "confirm" => Command::ConfirmDown {
+            node: node(),
+            by: "ada".into(),
+        },
+        "drain" => Command::SetDrain {
+            node: node(),
+            drain: true,
+        },
+        "resume" => Command::SetDrain {
+            node: node(),
+            drain: false,
+        },
+        "attribute" => Command::SetAttribute {
+            node: node(),
+            key: rest[1].into(),
+            value: rest.get(2).map(|value| value.to_string()),
+        },
+        "start" => Command::SetWish {
+            package: package(),
+            wish: Wish::Start,
+        },
+        "stop" => Command::SetWish {
+            package: package(),
+            wish: Wish::Stop,
+        },
+        "test" => Command::SetWish {
+            package: package(),
+            wish: Wish::Test,
+        },
         "promote" => Command::Promote { package: package() },
         "clear" => Command::Clear { package: package() },
-        "move" => Command::Move { package: package(), to: NodeName::new(rest[1]).unwrap() },
-        "member" => Command::AddMember { name: node(), peer: vec!["127.0.0.1:3".into()], api: "127.0.0.1:4".into() },
+        "move" => Command::Move {
+            package: package(),
+            to: NodeName::new(rest[1]).unwrap(),
+        },
+        "member" => Command::AddMember {
+            name: node(),
+            peer: vec!["127.0.0.1:3".into()],
+            api: "127.0.0.1:4".into(),
+        },
         _ => observation(world, verb, rest),
     }
 }
@@ -135,13 +189,22 @@ fn command(world: &mut World, words: &[&str]) -> Command {
 fn observation(world: &World, verb: &str, rest: &[&str]) -> Command {
     let instance = world.package(rest[0]).and_then(|package| package.instance.as_ref());
     let instance = instance.unwrap_or_else(|| panic!("{} has no instance", rest[0]));
-    let cause = EndCause::Exited { code: rest.get(1).map_or(1, |code| code.parse().unwrap()) };
+    let cause = EndCause::Exited {
+        code: rest.get(1).map_or(1, |code| code.parse().unwrap()),
+    };
     let states = match verb {
         "runs" => vec![InstanceState::Running { mode: instance.mode }],
         "failing" => vec![InstanceState::Failing { cause }],
-        "ended" => vec![InstanceState::Ended { cause: EndCause::Requested }],
-        "fails" => vec![InstanceState::Failing { cause: cause.clone() }, InstanceState::Ended { cause }],
-        "lease-ended" => vec![InstanceState::Ended { cause: EndCause::LeaseEnded }],
+        "ended" => vec![InstanceState::Ended {
+            cause: EndCause::Requested,
+        }],
+        "fails" => vec![
+            InstanceState::Failing { cause: cause.clone() },
+            InstanceState::Ended { cause },
+        ],
+        "lease-ended" => vec![InstanceState::Ended {
+            cause: EndCause::LeaseEnded,
+        }],
         other => panic!("{other} is no verb"),
     };
     world.report(rest[0], states, "").unwrap()
@@ -193,11 +256,17 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
                 }
             }
             "on_quorum_loss" => {
-                spec.on_quorum_loss = if value == "freeze" { OnQuorumLoss::Freeze } else { OnQuorumLoss::Stop }
+                spec.on_quorum_loss = if value == "freeze" {
+                    OnQuorumLoss::Freeze
+                } else {
+                    OnQuorumLoss::Stop
+                }
             }
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
-                spec.load.0.insert(dimension.to_string(), value.parse().expect("a load"));
+                spec.load
+                    .0
+                    .insert(dimension.to_string(), value.parse().expect("a load"));
             }
         }
     }
@@ -205,7 +274,10 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
 }
 
 fn up(world: &mut World, rest: &[&str]) -> Command {
-    let mut options = Registration { clean: rest.contains(&"clean"), ..Registration::default() };
+    let mut options = Registration {
+        clean: rest.contains(&"clean"),
+        ..Registration::default()
+    };
     let mut capacity = Vec::new();
     for (key, value) in pairs(rest) {
         match key {
@@ -219,7 +291,10 @@ fn up(world: &mut World, rest: &[&str]) -> Command {
 
 fn limit(text: &str) -> RestartSpec {
     let (attempts, within) = text.split_once('/').expect("N/TIME");
-    RestartSpec { attempts: attempts.parse().unwrap(), within: duration(within) }
+    RestartSpec {
+        attempts: attempts.parse().unwrap(),
+        within: duration(within),
+    }
 }
 
 fn duration(text: &str) -> Millis {
@@ -245,7 +320,13 @@ fn report(applied: &Applied) -> String {
             "warning" => " !",
             _ => " !!",
         };
-        let _ = writeln!(text, "{}{cause} {}{severity}: {}", event.id, event.kind_name(), event.text());
+        let _ = writeln!(
+            text,
+            "{}{cause} {}{severity}: {}",
+            event.id,
+            event.kind_name(),
+            event.text()
+        );
     }
     match &applied.outcome {
         Ok(statemachine::Accepted::Done | statemachine::Accepted::Registered { .. }) => {}
@@ -283,11 +364,17 @@ fn show(world: &World) -> String {
 }
 
 fn show_desired(world: &World, node: &str) -> String {
-    let Some(set) = world.session(node).and_then(|(node, _)| desired(&world.state, node)) else { return "none\n".into() };
+    let Some(set) = world.session(node).and_then(|(node, _)| desired(&world.state, node)) else {
+        return "none\n".into();
+    };
     let mut text = format!("generation {}\n", set.generation);
     for it in set.instances {
         let deadline = if it.deadline { "" } else { ", no deadline" };
-        let delay = if it.delay.0 == 0 { String::new() } else { format!(", after {} ms", it.delay.0) };
+        let delay = if it.delay.0 == 0 {
+            String::new()
+        } else {
+            format!(", after {} ms", it.delay.0)
+        };
         let mode = mode_word(it.mode);
         let _ = writeln!(
             text,
@@ -303,7 +390,9 @@ fn show_desired(world: &World, node: &str) -> String {
 }
 
 fn show_explanation(world: &World, package: &str) -> String {
-    let Some(told) = explain(&world.state, &PackageName::new(package).unwrap()) else { return "no such package\n".into() };
+    let Some(told) = explain(&world.state, &PackageName::new(package).unwrap()) else {
+        return "no such package\n".into();
+    };
     let mut text = format!("{}\n", told.summary);
     for node in told.nodes {
         let _ = writeln!(text, "  {} {}: {}", node.node, node.verdict.as_str(), node.reason);
@@ -319,7 +408,11 @@ fn show_plan(world: &mut World, rest: &[&str]) -> String {
         preview_loss(&world.state, &NodeName::new(rest[1]).unwrap())
     } else {
         let line = rest.join(" ");
-        let command = if line.contains(';') { several(world, &line) } else { command(world, rest) };
+        let command = if line.contains(';') {
+            several(world, &line)
+        } else {
+            command(world, rest)
+        };
         preview(&world.state, &[command])
     };
     match planned {
@@ -329,14 +422,32 @@ fn show_plan(world: &mut World, rest: &[&str]) -> String {
 }
 
 fn print_plan(planned: &Preview) -> String {
-    let mut text = format!("at {}{}\n", planned.index, if planned.disruptive { ", disruptive" } else { "" });
+    let mut text = format!(
+        "at {}{}\n",
+        planned.index,
+        if planned.disruptive { ", disruptive" } else { "" }
+    );
     for change in &planned.changes {
         let _ = writeln!(text, "  {change}");
     }
     for step in &planned.steps {
-        let from = step.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-        let mode = step.mode.map(|mode| format!(" as {}", mode_word(mode))).unwrap_or_default();
-        let _ = writeln!(text, "  {} {}{from} on {}{mode}: {}", step.action.as_str(), step.package, step.node, step.reason);
+        let from = step
+            .from
+            .as_ref()
+            .map(|from| format!(" from {from}"))
+            .unwrap_or_default();
+        let mode = step
+            .mode
+            .map(|mode| format!(" as {}", mode_word(mode)))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {} {}{from} on {}{mode}: {}",
+            step.action.as_str(),
+            step.package,
+            step.node,
+            step.reason
+        );
     }
     for unplaced in &planned.unplaced {
         let _ = writeln!(text, "  unplaced {}: {}", unplaced.package, unplaced.reason);

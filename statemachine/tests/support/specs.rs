@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use statemachine::command::{
-    Capacity, Fencing, GroupKind, GroupSpec, OnQuorumLoss, PackageSpec, RestartSpec, RunSpec,
-};
+use statemachine::command::{Capacity, Fencing, GroupKind, GroupSpec, OnQuorumLoss, PackageSpec, RestartSpec, RunSpec};
 use statemachine::id::{GroupName, PackageName};
 use statemachine::time::Millis;
 
 pub fn amounts(amounts: &[(&str, u64)]) -> Capacity {
-    Capacity(amounts.iter().map(|(name, amount)| (name.to_string(), *amount)).collect())
+    Capacity(
+        amounts
+            .iter()
+            .map(|(name, amount)| (name.to_string(), *amount))
+            .collect(),
+    )
 }
 
 pub fn group(name: &str, standbys: u32) -> GroupSpec {
@@ -17,7 +20,10 @@ pub fn group(name: &str, standbys: u32) -> GroupSpec {
         name: GroupName::new(name).unwrap(),
         kind: GroupKind::Duplex,
         standbys,
-        failovers: RestartSpec { attempts: 5, within: Millis(600_000) },
+        failovers: RestartSpec {
+            attempts: 5,
+            within: Millis(600_000),
+        },
     }
 }
 
@@ -32,7 +38,10 @@ pub fn package(name: &str, group: Option<&str>) -> PackageSpec {
         enabled: true,
         safety: Fencing::Lease,
         on_quorum_loss: OnQuorumLoss::Stop,
-        restart: RestartSpec { attempts: 3, within: Millis(600_000) },
+        restart: RestartSpec {
+            attempts: 3,
+            within: Millis(600_000),
+        },
         run: RunSpec {
             command: vec![format!("/usr/bin/{name}")],
             environment: BTreeMap::new(),

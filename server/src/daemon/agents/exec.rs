@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use crate::daemon::event::DaemonEvent;
@@ -44,7 +43,9 @@ pub struct ExecAgent {
 
 struct Link {
     process: u64,
-    writer: OwnedWriteHalf,
+    /// The same socket as the watcher reads from. Written to directly: orders are small, and one that does not fit at once
+    /// comes too late anyway.
+    writer: StdUnixStream,
 }
 
 impl ExecAgent {
@@ -90,12 +91,11 @@ impl ExecAgent {
         Ok((supervisor, spec.cgroup))
     }
 
-    fn execute(&self, directory: &Path, spec: &Spec) -> io::Result<(UnixStream, Child)> {
+    fn execute(&self, directory: &Path, spec: &Spec) -> io::Result<(StdUnixStream, Child)> {
         fs::create_dir_all(directory)?;
         fs::write(directory.join(SPEC_FILE), serde_json::to_vec(spec)?)?;
         let output = fs::File::options().create(true).append(true).open(directory.join(OUTPUT_FILE))?;
         let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
         let child = Command::new(std::env::current_exe()?)
             .arg("supervise")
             .arg(directory)
@@ -103,7 +103,7 @@ impl ExecAgent {
             .stdout(Stdio::from(output.try_clone()?))
             .stderr(Stdio::from(output))
             .spawn()?;
-        Ok((UnixStream::from_std(ours)?, child))
+        Ok((ours, child))
     }
 
     /// Connects to a supervisor that an earlier daemon spawned; where it does not answer, kills and proves.
@@ -111,31 +111,25 @@ impl ExecAgent {
         let socket = self.directory(key, process).join(DAEMON_SOCKET);
         let alive = supervisor.is_some_and(process::is_alive);
         let connected = if alive { StdUnixStream::connect(&socket) } else { Err(io::ErrorKind::NotFound.into()) };
-        let stream = connected.and_then(|stream| {
-            stream.set_nonblocking(true)?;
-            UnixStream::from_std(stream)
-        });
-        match stream {
+        match connected {
             Ok(stream) => self.attach(key, process, stream, None, supervisor, cgroup),
-            Err(_) => {
-                let watch = self.watch(key, process, None, supervisor, cgroup);
-                tokio::spawn(watch.conclude(None));
-            }
+            Err(_) => drop(tokio::spawn(self.watch(key, process, None, supervisor, cgroup).conclude(None))),
         }
     }
 
     /// Tells a supervisor; one that does not take it is as good as dead and ends at its deadline.
     pub fn order(&mut self, key: &InstanceKey, order: &Order) {
-        let Some(link) = self.links.get(key) else { return };
+        let Some(link) = self.links.get_mut(key) else { return };
         let Ok(mut line) = serde_json::to_vec(order) else { return };
         line.push(b'\n');
-        match link.writer.try_write(&line) {
+        match link.writer.write(&line) {
             Ok(written) if written == line.len() => {}
             // Half a line would garble the next one.
             Ok(_) | Err(_) => {
-                tracing::warn!(package = key.package, process = link.process, "its supervisor takes no orders; it ends at its deadline");
+                let epoch = link.process;
+                tracing::warn!(package = key.package, epoch, "its supervisor takes no orders; it ends at its deadline");
                 if matches!(order, Order::Kill | Order::Stop { .. })
-                    && let Some(state) = process::read_state(&self.directory(key, link.process))
+                    && let Some(state) = process::read_state(&self.directory(key, epoch))
                 {
                     process::kill_exactly(state.supervisor);
                 }
@@ -159,14 +153,21 @@ impl ExecAgent {
         &mut self,
         key: &InstanceKey,
         process: u64,
-        stream: UnixStream,
+        stream: StdUnixStream,
         child: Option<Child>,
         supervisor: Option<ProcessId>,
         cgroup: Option<PathBuf>,
     ) {
-        let (reader, writer) = stream.into_split();
-        self.links.insert(key.clone(), Link { process, writer });
-        tokio::spawn(self.watch(key, process, child, supervisor, cgroup).run(reader));
+        let watch = self.watch(key, process, child, supervisor, cgroup);
+        let reader = stream.set_nonblocking(true).and_then(|()| stream.try_clone()).and_then(UnixStream::from_std);
+        match reader {
+            Ok(reader) => {
+                self.links.insert(key.clone(), Link { process, writer: stream });
+                tokio::spawn(watch.run(reader));
+            }
+            // Too many open files, for one: what can't be watched is ended.
+            Err(_) => drop(tokio::spawn(watch.conclude(None))),
+        }
     }
 
     fn watch(
@@ -217,7 +218,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(self, reader: OwnedReadHalf) {
+    async fn run(self, reader: UnixStream) {
         let mut lines = BufReader::new(reader).lines();
         let mut check = tokio::time::interval(OUTPUT_CHECK);
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
