@@ -66,6 +66,8 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 /// Called by each child first of all: it dies with its parent. Without a parent that says so nothing is done, as where the
 /// process was started by hand.
 pub fn tie_to_parent() {
+    // The parent reads its signals from a descriptor, so it blocks them, and a child is born with that mask.
+    let _ = SigSet::all().thread_unblock();
     let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|text| text.parse::<i32>().ok()) else { return };
     let tied = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
     // The second look closes the gap between fork and prctl.
