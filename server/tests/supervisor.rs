@@ -52,7 +52,11 @@ impl Supervised {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { directory, child, daemon: BufReader::new(ours) }
+        Self {
+            directory,
+            child,
+            daemon: BufReader::new(ours),
+        }
     }
 
     fn order(&mut self, order: &Order) {
@@ -96,7 +100,11 @@ impl Drop for Supervised {
 }
 
 /// A tree with every way to run away: its own session, a double fork, deaf to SIGTERM, its standard streams closed.
-const RUNAWAY: [&str; 3] = ["sh", "-c", "trap '' TERM HUP; (setsid sh -c 'sleep 997 & exec sleep 998' >/dev/null 2>&1 &) ; sleep 999"];
+const RUNAWAY: [&str; 3] = [
+    "sh",
+    "-c",
+    "trap '' TERM HUP; (setsid sh -c 'sleep 997 & exec sleep 998' >/dev/null 2>&1 &) ; sleep 999",
+];
 
 #[test]
 fn a_stop_takes_the_double_forked_too_and_not_longer_than_its_timeout() {
@@ -110,15 +118,26 @@ fn a_stop_takes_the_double_forked_too_and_not_longer_than_its_timeout() {
         let ended = supervised.wait_ended();
         let took = asked.elapsed();
         assert_eq!(ended.cause, EndCause::Requested, "{containment}");
-        assert!(took >= Duration::from_millis(299) && took < Duration::from_millis(600), "{containment}: {took:?}");
+        assert!(
+            took >= Duration::from_millis(299) && took < Duration::from_millis(600),
+            "{containment}: {took:?}"
+        );
         supervised.child.wait().unwrap();
-        assert_eq!(processes_of(supervised.path()), Vec::<i32>::new(), "{containment}: stopped means empty");
+        assert_eq!(
+            processes_of(supervised.path()),
+            Vec::<i32>::new(),
+            "{containment}: stopped means empty"
+        );
     }
 }
 
 #[test]
 fn a_program_that_obeys_is_not_killed() {
-    let mut supervised = Supervised::spawn(&["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"], 10_000, "namespace");
+    let mut supervised = Supervised::spawn(
+        &["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"],
+        10_000,
+        "namespace",
+    );
     supervised.order(&Order::Go);
     supervised.wait_started();
     std::thread::sleep(Duration::from_millis(50));
@@ -130,7 +149,11 @@ fn a_program_that_obeys_is_not_killed() {
 #[test]
 fn when_the_program_ends_so_does_what_it_left_behind() {
     for containment in ["namespace", "group"] {
-        let mut supervised = Supervised::spawn(&["sh", "-c", "(setsid sleep 997 >/dev/null 2>&1 &); sleep 0.1; exit 3"], 10_000, containment);
+        let mut supervised = Supervised::spawn(
+            &["sh", "-c", "(setsid sleep 997 >/dev/null 2>&1 &); sleep 0.1; exit 3"],
+            10_000,
+            containment,
+        );
         supervised.order(&Order::Go);
         let ended = supervised.wait_ended();
         assert_eq!((ended.cause, ended.code), (EndCause::Exited, Some(3)));
@@ -179,7 +202,10 @@ fn at_the_deadline_the_kernel_kills_a_stopped_tree_exactly() {
         errors.push(i64::try_from(took).unwrap() - 300_000);
     }
     errors.sort_unstable();
-    eprintln!("deadman, all stopped: {} to {} us around the deadline", errors[0], errors[9]);
+    eprintln!(
+        "deadman, all stopped: {} to {} us around the deadline",
+        errors[0], errors[9]
+    );
     assert!(errors[9] < 100_000, "K is 100 ms: {errors:?}");
 }
 
@@ -205,7 +231,10 @@ fn killed_at_any_instant_of_a_start_it_leaves_nothing() {
         wait_until("nothing is left", || processes_of(&path).is_empty());
     }
     eprintln!("killed in 240 starts, in {forked} of them with the package forked: nothing was left");
-    assert!(forked > 20, "the instants must reach past the fork of the package: {forked}");
+    assert!(
+        forked > 20,
+        "the instants must reach past the fork of the package: {forked}"
+    );
 }
 
 #[test]
@@ -216,8 +245,13 @@ fn a_later_daemon_finds_it_by_its_socket() {
     supervised.daemon.get_ref().shutdown(std::net::Shutdown::Both).unwrap();
     let package = read_pid(&supervised.path().join("package.pid"));
     supervised.daemon = BufReader::new(UnixStream::connect(supervised.path().join("daemon")).unwrap());
-    let Some(News::Hello(hello)) = supervised.news() else { panic!("no hello") };
-    assert_eq!((hello.package_pid, hello.epoch, hello.supervisor.pid), (Some(package), 1, i32::try_from(supervised.child.id()).unwrap()));
+    let Some(News::Hello(hello)) = supervised.news() else {
+        panic!("no hello")
+    };
+    assert_eq!(
+        (hello.package_pid, hello.epoch, hello.supervisor.pid),
+        (Some(package), 1, i32::try_from(supervised.child.id()).unwrap())
+    );
     supervised.order(&Order::Kill);
     assert_eq!(supervised.wait_ended().cause, EndCause::Requested);
     assert!(!is_alive(package));
@@ -238,9 +272,21 @@ fn sd_notify_and_programs_beside_the_package() {
     supervised.order(&run(1, "exit 0", 5_000));
     assert_eq!(supervised.news(), Some(News::Ran { id: 1, error: None }));
     supervised.order(&run(2, "exit 9", 5_000));
-    assert_eq!(supervised.news(), Some(News::Ran { id: 2, error: Some("exited with 9".to_owned()) }));
+    assert_eq!(
+        supervised.news(),
+        Some(News::Ran {
+            id: 2,
+            error: Some("exited with 9".to_owned())
+        })
+    );
     supervised.order(&run(3, "sleep 999", 100));
-    assert_eq!(supervised.news(), Some(News::Ran { id: 3, error: Some("did not end in time and was killed".to_owned()) }));
+    assert_eq!(
+        supervised.news(),
+        Some(News::Ran {
+            id: 3,
+            error: Some("did not end in time and was killed".to_owned())
+        })
+    );
     supervised.order(&Order::Kill);
     supervised.wait_ended();
 }

@@ -41,8 +41,14 @@ impl ApiError {
     /// 404, with the nearest of the names that there are.
     pub fn not_found<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
         let nearest = nearest(name, names);
-        let hint = nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        let mut error = Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {kind} {name:?}{hint}"));
+        let hint = nearest
+            .as_ref()
+            .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let mut error = Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no {kind} {name:?}{hint}"),
+        );
         error.nearest = nearest;
         error
     }
@@ -131,7 +137,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
