@@ -29,6 +29,7 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     {
         return Err(changed_since(expect, present));
     }
+    check_lease(&api, &config)?;
     let changes = definition::changes(&view.state, &config)
         .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
     if changes.is_empty() {
@@ -64,6 +65,18 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
         }
     })
     .await
+}
+
+/// Holds the lease to the inequalities of `docs/SAFETY.md`, with the Raft timers that this cluster runs with.
+///
+/// # Errors
+/// 422 with the numbers.
+pub fn check_lease(api: &Api, config: &Config) -> Result<(), ApiError> {
+    let lease = statemachine::time::Millis(config.cluster.lease.ms);
+    match api.raft().timers().with_lease(lease) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ApiError::invalid(error.to_string(), Vec::new())),
+    }
 }
 
 /// A list of names that stays readable.
