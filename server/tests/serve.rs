@@ -3,7 +3,6 @@
 mod node;
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -104,5 +103,4 @@ fn a_child_that_can_not_run_here_ends_the_node_with_its_reason() {
         std::fs::read_to_string(node.run_dir().join("session.json")).unwrap(),
         "something else"
     );
-    std::thread::sleep(Duration::from_millis(10));
 }

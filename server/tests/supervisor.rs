@@ -1,5 +1,7 @@
 //! Real supervisors, driven directly: what they kill, when, and that a killed one leaves nothing (I21).
 
+#![allow(clippy::disallowed_methods, reason = "a while in which something must not happen")]
+
 mod node;
 
 use std::collections::BTreeMap;
@@ -133,14 +135,16 @@ fn a_stop_takes_the_double_forked_too_and_not_longer_than_its_timeout() {
 
 #[test]
 fn a_program_that_obeys_is_not_killed() {
-    let mut supervised = Supervised::spawn(
-        &["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"],
-        10_000,
-        "namespace",
+    let folder = tempfile::tempdir().unwrap();
+    let trapped = folder.path().join("trapped");
+    let script = format!(
+        "trap 'exit 0' TERM; touch {}; while :; do sleep 0.01; done",
+        trapped.display()
     );
+    let mut supervised = Supervised::spawn(&["sh", "-c", &script], 10_000, "namespace");
     supervised.order(&Order::Go);
     supervised.wait_started();
-    std::thread::sleep(Duration::from_millis(50));
+    wait_until("the program minds the signal", || trapped.exists());
     supervised.order(&Order::Stop { timeout_ms: 10_000 });
     let ended = supervised.wait_ended();
     assert_eq!((ended.cause, ended.code), (EndCause::Requested, Some(0)));

@@ -538,7 +538,9 @@ impl Daemon {
         let Some(session) = &self.record.session else { return };
         let (node, session) = (session.node, session.session);
         let before = self.reports.last();
-        let Some(report) = self.reports.next() else { return };
+        let Some(report) = self.reports.next_report() else {
+            return;
+        };
         let request = Report {
             node,
             session,

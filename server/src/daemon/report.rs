@@ -55,7 +55,7 @@ impl Reports {
     }
 
     /// The report to send now: the one in doubt, or the next. Its number must be recorded before it is sent.
-    pub fn next(&mut self) -> Option<&Numbered> {
+    pub fn next_report(&mut self) -> Option<&Numbered> {
         if self.under_way.is_none() && !self.waiting.is_empty() {
             let rest = self.waiting.split_off(self.waiting.len().min(OBSERVATIONS_PER_REPORT));
             let observations = std::mem::replace(&mut self.waiting, rest);
@@ -119,17 +119,17 @@ mod tests {
     fn one_at_a_time_in_order_and_again_until_answered() {
         let mut reports = Reports::default();
         reports.push(saw("a", "running", 1));
-        assert_eq!(reports.next().map(|report| report.sequence), Some(1));
+        assert_eq!(reports.next_report().map(|report| report.sequence), Some(1));
         reports.push(saw("a", "failing", 1));
         reports.push(saw("a", "ended", 1));
         assert_eq!(
-            reports.next().map(|report| report.sequence),
+            reports.next_report().map(|report| report.sequence),
             Some(1),
             "sent again under its number"
         );
         assert_eq!(reports.answered(1).len(), 1);
         assert_eq!(reports.answered(1).len(), 0, "an answer counts once");
-        let next = reports.next().unwrap().clone();
+        let next = reports.next_report().unwrap().clone();
         assert_eq!(next.sequence, 2);
         assert_eq!(
             next.observations
@@ -148,7 +148,7 @@ mod tests {
         for epoch in 1..1_000 {
             reports.push(saw("a", "running", epoch));
         }
-        assert_eq!(reports.next().unwrap().observations, [saw("a", "running", 999)]);
+        assert_eq!(reports.next_report().unwrap().observations, [saw("a", "running", 999)]);
     }
 
     #[test]
@@ -156,13 +156,13 @@ mod tests {
         let mut reports = Reports::resume(5);
         reports.push(saw("a", "running", 1));
         assert_eq!(
-            reports.next(),
+            reports.next_report(),
             Some(&Numbered {
                 sequence: 5,
                 observations: Vec::new()
             })
         );
         reports.answered(5);
-        assert_eq!(reports.next().map(|report| report.sequence), Some(6));
+        assert_eq!(reports.next_report().map(|report| report.sequence), Some(6));
     }
 }

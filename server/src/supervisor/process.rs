@@ -145,9 +145,8 @@ pub(super) fn kill_descendants() {
         for pid in family.iter().skip(1) {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        match nix::sys::wait::waitpid(None, None) {
-            Err(Errno::ECHILD) => return,
-            Ok(_) | Err(_) => {}
+        if nix::sys::wait::waitpid(None, None) == Err(Errno::ECHILD) {
+            return;
         }
     }
 }

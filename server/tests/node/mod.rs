@@ -1,5 +1,11 @@
 //! A manager that says what the test wants, and a real daemon process under it.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the pauses of polls that wait for a value, with a limit"
+)]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

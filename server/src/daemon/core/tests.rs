@@ -307,7 +307,7 @@ fn promoted_in_place_only_after_epoch_and_deadline() {
         4,
         News::Answered { epoch: 8, error: None },
     );
-    let seen = daemon.reports.next().unwrap().clone();
+    let seen = daemon.reports.next_report().unwrap().clone();
     assert!(
         seen.observations
             .iter()
@@ -484,7 +484,7 @@ fn whatever_happens_the_rules_hold() {
                 .iter()
                 .filter(|(key, _)| key.package == package)
                 .map(|(key, it)| (key.clone(), it.process))
-                .last();
+                .next_back();
             let event = match (pick(10), target) {
                 (0..=3, _) => match nonces.pop() {
                     Some(nonce) => {
