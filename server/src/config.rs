@@ -99,15 +99,23 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the file, the key, and what was expected.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
         Self::parse(file, &text)
     }
 
     fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let raw: RawConfig = toml::from_str(text)
-            .map_err(|source| ConfigError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
-        let wrong = |key, problem: String| ConfigError::Value { file: file.to_owned(), key, problem };
+        let raw: RawConfig = toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            file: file.to_owned(),
+            source: Box::new(source),
+        })?;
+        let wrong = |key, problem: String| ConfigError::Value {
+            file: file.to_owned(),
+            key,
+            problem,
+        };
 
         let name = match raw.name {
             Some(name) => name,
@@ -124,13 +132,22 @@ impl Config {
         let data_dir = std::path::absolute(&data_dir).map_err(|error| wrong("data_dir", error.to_string()))?;
         let api = address(&raw.api.unwrap_or_else(|| "127.0.0.1:7400".to_owned())).map_err(|e| wrong("api", e))?;
         let peer = raw.peer.unwrap_or_else(|| vec!["127.0.0.1:7401".to_owned()]);
-        let peer: Vec<SocketAddr> =
-            peer.iter().map(|text| address(text)).collect::<Result<_, _>>().map_err(|e| wrong("peer", e))?;
+        let peer: Vec<SocketAddr> = peer
+            .iter()
+            .map(|text| address(text))
+            .collect::<Result<_, _>>()
+            .map_err(|e| wrong("peer", e))?;
         if peer.is_empty() {
-            return Err(wrong("peer", "expected at least one address, like [\"10.0.0.1:7401\"]".to_owned()));
+            return Err(wrong(
+                "peer",
+                "expected at least one address, like [\"10.0.0.1:7401\"]".to_owned(),
+            ));
         }
         if let Some(any) = peer.iter().find(|address| address.ip().is_unspecified()) {
-            let problem = format!("{any} can't be reached by others: expected an address of this node, like 10.0.0.1:{}", any.port());
+            let problem = format!(
+                "{any} can't be reached by others: expected an address of this node, like 10.0.0.1:{}",
+                any.port()
+            );
             return Err(wrong("peer", problem));
         }
         let join = raw.join.unwrap_or_default();
@@ -138,10 +155,15 @@ impl Config {
             address(member).map_err(|e| wrong("join", e))?;
         }
         if !roles.contains(&Role::Server) && join.is_empty() {
-            return Err(wrong("join", "a node without the role \"server\" needs the peer address of at least one server".to_owned()));
+            return Err(wrong(
+                "join",
+                "a node without the role \"server\" needs the peer address of at least one server".to_owned(),
+            ));
         }
         let insecure = raw.tls.and_then(|tls| tls.insecure).unwrap_or(false);
-        let outside = std::iter::once(&api).chain(&peer).find(|address| !is_loopback(address.ip()));
+        let outside = std::iter::once(&api)
+            .chain(&peer)
+            .find(|address| !is_loopback(address.ip()));
         if let (Some(outside), false) = (outside, insecure) {
             let problem = format!(
                 "{outside} is reachable from other machines, and this version has no TLS yet: listen on 127.0.0.1, or accept \
@@ -189,7 +211,8 @@ impl Config {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?}: expected ADDRESS:PORT, like 10.0.0.1:7401"))
+    text.parse()
+        .map_err(|_| format!("{text:?}: expected ADDRESS:PORT, like 10.0.0.1:7401"))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

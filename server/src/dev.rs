@@ -50,7 +50,7 @@ const READY_MAX: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(15);
 /// How long the sample packages may take to be where they are to be.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
-/// How long an orderly end may take before everything is killed.
+/// How long packages may take to stop before everything is killed.
 const END_MAX: Duration = Duration::from_millis(1_500);
 /// How often it is looked whether a node has ended by itself.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
@@ -315,8 +315,12 @@ fn banner(cluster: &Cluster, status: &Status, web: u16, took: Duration) {
     let mut out = std::io::stdout().lock();
     let mut lines = vec![
         format!(
-            "paceline dev: {} nodes on this machine, each its own processes; ready in {}.{:02} s",
-            cluster.nodes.len(),
+            "paceline dev: {} on this machine, with processes of its own; ready in {}.{:02} s",
+            if cluster.nodes.len() == 1 {
+                "1 node".to_owned()
+            } else {
+                format!("{} nodes", cluster.nodes.len())
+            },
             took.as_secs(),
             took.subsec_millis() / 10
         ),
@@ -332,19 +336,32 @@ fn banner(cluster: &Cluster, status: &Status, web: u16, took: Duration) {
         Some((package.name.as_str(), package.instances.first()?.node.as_str()))
     };
     let (package, node) = active("web").unwrap_or(("web-1", "n1"));
+    let tries = [
+        (format!("curl http://127.0.0.1:{web}"), "who answers"),
+        (format!("paceline why {package}"), "why it is where it is"),
+        (
+            format!("paceline kill-node {node}"),
+            "SIGKILL to a whole node: watch the failover",
+        ),
+        (format!("paceline start-node {node}"), "bring it back"),
+        (format!("paceline drain {node} --dry-run"), "what a drain would do"),
+        ("paceline events --follow".to_owned(), "what happens, as it happens"),
+    ];
+    let width = tries.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     lines.extend([
         String::new(),
         format!("  web      http://127.0.0.1:{web}    answered by whichever of the pair is active"),
         format!("  api      {}", cluster.runtime.servers.join("  ")),
-        format!("  folder   {folder}    logs: n1.log …; cluster file: cluster.toml"),
+        format!("  folder   {folder}    logs, and cluster.toml to change and apply"),
         String::new(),
         "In another terminal, try:".to_owned(),
-        format!("  curl http://127.0.0.1:{web}"),
-        format!("  paceline why {package:<12}       why it is where it is"),
-        format!("  paceline kill-node {node:<8}     SIGKILL to a whole node: watch the failover"),
-        format!("  paceline start-node {node:<8}    bring it back"),
-        format!("  paceline drain {node} --dry-run   what a drain would do"),
-        format!("  paceline apply {folder}/cluster.toml   after a change in it"),
+    ]);
+    lines.extend(
+        tries
+            .iter()
+            .map(|(command, what)| format!("  {command:<width$}    {what}")),
+    );
+    lines.extend([
         String::new(),
         if cluster.folder.is_kept() {
             "Ctrl-C ends all processes; the folder is kept.".to_owned()
@@ -394,7 +411,7 @@ impl Cluster {
         }
     }
 
-    /// Ends every process, first by asking, and removes the runtime file. The folder goes with the cluster.
+    /// Ends every process: packages first by asking, the rest has nothing to lose, and removes the runtime file. The folder goes with the cluster.
     async fn end(&mut self, signals: &mut Signals) {
         let mut cgroups = BTreeSet::new();
         for node in &mut self.nodes {
@@ -403,12 +420,7 @@ impl Cluster {
             node.terminate();
         }
         let began = Instant::now();
-        while began.elapsed() < END_MAX
-            && self
-                .nodes
-                .iter()
-                .any(|node| !process::of_node(&node.data_dir).is_empty())
-        {
+        while began.elapsed() < END_MAX && self.nodes.iter().any(|node| process::runs_packages(&node.data_dir)) {
             tokio::select! {
                 () = signals.any() => break,
                 () = tokio::time::sleep(READY_POLL) => {}

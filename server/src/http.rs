@@ -19,7 +19,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Answers requests with `routes` until `stop`.
 pub async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WAIT).keep_alive(true);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WAIT)
+        .keep_alive(true);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {

@@ -165,7 +165,11 @@ impl<T> LeaseTable<T> {
         self.sessions.clear();
         self.proposed.clear();
         let asked = std::mem::take(&mut self.asked).into_values().flatten();
-        std::mem::take(&mut self.arrived).into_iter().chain(asked).map(|waiting| waiting.renewal).collect()
+        std::mem::take(&mut self.arrived)
+            .into_iter()
+            .chain(asked)
+            .map(|waiting| waiting.renewal)
+            .collect()
     }
 
     /// The term in which this server leads.
@@ -199,7 +203,11 @@ impl<T> LeaseTable<T> {
         waiting
             .into_iter()
             .map(|Waiting { node, session, renewal }| {
-                let grant = if leads { self.grant(node, session, now) } else { Err(RenewError::NotLeader { leader: None }) };
+                let grant = if leads {
+                    self.grant(node, session, now)
+                } else {
+                    Err(RenewError::NotLeader { leader: None })
+                };
                 Decision { renewal, grant }
             })
             .collect()
@@ -209,13 +217,21 @@ impl<T> LeaseTable<T> {
     #[must_use]
     pub fn on_round_failed(&mut self, round: Round) -> Vec<Decision<T>> {
         let waiting = self.asked.remove(&round).unwrap_or_default();
-        waiting.into_iter().map(|waiting| Decision { renewal: waiting.renewal, grant: Err(RenewError::NoQuorum) }).collect()
+        waiting
+            .into_iter()
+            .map(|waiting| Decision {
+                renewal: waiting.renewal,
+                grant: Err(RenewError::NoQuorum),
+            })
+            .collect()
     }
 
     fn grant(&mut self, node: NodeId, session: SessionId, now: Moment<'_>) -> Result<RenewalGrant, RenewError> {
         let Moment { boot, at, state } = now;
         let row = state.node(node).filter(|row| row.session() == Some(session));
-        let Some(row) = row.filter(|_| !self.proposed.contains_key(&session)) else { return Err(RenewError::SessionEnded) };
+        let Some(row) = row.filter(|_| !self.proposed.contains_key(&session)) else {
+            return Err(RenewError::SessionEnded);
+        };
         let usual = Timers::of(cluster_lease(state));
         let lease = match row.extended {
             Some(extended) if may_still_extend(extended, at) => extended.lease.max(Millis(usual.lease_ms)),
@@ -267,9 +283,17 @@ impl<T> LeaseTable<T> {
     /// A session's entry. One that is seen for the first time may have been answered by the leader before, until the moment
     /// in which this one knew that it leads, and with the longest lease that may still be out (rule 4).
     fn seen(&mut self, session: SessionId, now: BootTime, state: &State) -> &mut Entry {
-        let from = self.reign.filter(|_| self.swept.is_none()).map_or(now, |reign| reign.since);
-        let high = state.cluster().map_or(LEASE_DEFAULT, |cluster| cluster.lease_high.max(cluster.spec.lease));
-        self.sessions.entry(session).or_insert_with(|| Entry { lost_at: from.plus(wait(high)), answered: None })
+        let from = self
+            .reign
+            .filter(|_| self.swept.is_none())
+            .map_or(now, |reign| reign.since);
+        let high = state
+            .cluster()
+            .map_or(LEASE_DEFAULT, |cluster| cluster.lease_high.max(cluster.spec.lease));
+        self.sessions.entry(session).or_insert_with(|| Entry {
+            lost_at: from.plus(wait(high)),
+            answered: None,
+        })
     }
 
     /// Whether the lead may be handed over without stopping packages: every session that is up was answered within
@@ -339,13 +363,7 @@ impl Leases {
             let within = Duration::from_millis(2 * Timers::of(cluster_lease(state)).renew_ms);
             lock(&guarded).may_hand_over(BootTime::now(), within, state)
         });
-        let (serving, stopping) = (run(raft.clone(), queue, table), raft.stopping());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = serving => {}
-                () = stopping.cancelled() => {}
-            }
-        });
+        raft.spawn(run(raft.clone(), queue, table));
         Self { raft, arrivals }
     }
 
@@ -354,12 +372,16 @@ impl Leases {
     /// # Errors
     /// [`RenewError`]; only [`RenewError::SessionEnded`] is final.
     pub async fn renew(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
-        let not_leader = || RenewError::NotLeader { leader: self.raft.leader_address() };
+        let not_leader = || RenewError::NotLeader {
+            leader: self.raft.leader_address(),
+        };
         if !self.raft.leadership().borrow().is_leader {
             return Err(not_leader());
         }
         let (reply, answer) = oneshot::channel();
-        self.arrivals.try_send((node, session, reply)).map_err(|_| RenewError::Overloaded)?;
+        self.arrivals
+            .try_send((node, session, reply))
+            .map_err(|_| RenewError::Overloaded)?;
         match answer.await {
             Ok(Err(RenewError::NotLeader { .. })) | Err(_) => Err(not_leader()),
             Ok(answer) => answer,
@@ -378,8 +400,7 @@ async fn run(raft: RaftNode, mut queue: mpsc::Receiver<(NodeId, SessionId, Reply
     let mut leadership = raft.leadership();
     let (confirmed, mut rounds) = mpsc::channel::<(Round, Result<Term, ReadError>)>(4);
     let mut under_way = false;
-    let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut next_sweep = tokio::time::Instant::now();
     follow(&table, *leadership.borrow_and_update());
     loop {
         tokio::select! {
@@ -401,7 +422,10 @@ async fn run(raft: RaftNode, mut queue: mpsc::Receiver<(NodeId, SessionId, Reply
                     table.on_arrival(node, session, reply);
                 }
             }
-            _ = ticks.tick() => sweep(&raft, &table, *leadership.borrow()),
+            () = tokio::time::sleep_until(next_sweep) => {
+                let nodes = sweep(&raft, &table, *leadership.borrow());
+                next_sweep = tokio::time::Instant::now() + sweep_pause(nodes);
+            }
         }
         if !under_way && let Some(round) = begin(&table) {
             under_way = true;
@@ -434,7 +458,15 @@ fn answer(raft: &RaftNode, table: &Table, round: Round, outcome: Result<Term, Re
         Ok(term) => {
             let (state, boot) = (raft.state(), BootTime::now());
             let at = raft.cluster_time(term).unwrap_or(Timestamp(u64::MAX));
-            lock(table).on_round_confirmed(round, term, Moment { boot, at, state: &state })
+            lock(table).on_round_confirmed(
+                round,
+                term,
+                Moment {
+                    boot,
+                    at,
+                    state: &state,
+                },
+            )
         }
         Err(_) => lock(table).on_round_failed(round),
     };
@@ -443,30 +475,43 @@ fn answer(raft: &RaftNode, table: &Table, round: Round, outcome: Result<Term, Re
     }
 }
 
-/// Proposes the sessions that are surely lost, in one entry, to this term and no other (rule 5).
-fn sweep(raft: &RaftNode, table: &Table, now: Leadership) {
+/// A sweep looks at every node: so often that a small cluster notices a loss at once, and a large one still has time for
+/// other work.
+fn sweep_pause(nodes: usize) -> Duration {
+    Duration::from_millis((nodes as u64 / 100).clamp(10, 100))
+}
+
+/// Proposes the sessions that are surely lost, in one entry, to this term and no other (rule 5). Answers how many nodes
+/// there are.
+fn sweep(raft: &RaftNode, table: &Table, now: Leadership) -> usize {
     if !now.ready {
-        return;
+        return 0;
     }
+    let state = raft.state();
+    let nodes = state.nodes().count();
     let lost = {
         let mut table = lock(table);
         if table.term() != Some(now.term) {
-            return;
+            return nodes;
         }
-        table.sweep(BootTime::now(), &raft.state())
+        table.sweep(BootTime::now(), &state)
     };
     if lost.is_empty() {
-        return;
+        return nodes;
     }
     tracing::warn!(sessions = ?lost, term = now.term.0, "the leases of these sessions have ended");
     let raft = raft.clone();
     tokio::spawn(async move {
-        let command = Command::NodeLost { sessions: lost, term: now.term };
+        let command = Command::NodeLost {
+            sessions: lost,
+            term: now.term,
+        };
         if let Err(error) = raft.propose_in_term(command, now.term).await {
             // A later sweep of this term proposes them again; the next leader finds them itself.
             tracing::warn!(%error, "lost sessions could not be recorded yet");
         }
     });
+    nodes
 }
 
 #[cfg(test)]

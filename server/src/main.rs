@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             log_to_stderr();
             Config::read(&config)
                 .map_err(Into::into)
-                .and_then(|config| server::server_process::run(config))
+                .and_then(server::server_process::run)
         }
         Command::ServeDaemon(NodeFile { config }) => {
             log_to_stderr();

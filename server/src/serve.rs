@@ -57,7 +57,12 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     if config.has(Role::Server) {
         children.push(Process::new("serve-server"));
     }
-    let mut parent = Parent { config, children, ending: None, exit: ExitCode::SUCCESS };
+    let mut parent = Parent {
+        config,
+        children,
+        ending: None,
+        exit: ExitCode::SUCCESS,
+    };
     let result = parent.watch(&signals);
     parent.kill_all();
     result
@@ -66,7 +71,14 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 /// Called by each child first of all: it dies with its parent. Without a parent that says so nothing is done, as where the
 /// process was started by hand.
 pub fn tie_to_parent() {
-    let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|text| text.parse::<i32>().ok()) else { return };
+    // The parent reads its signals from a descriptor, so it blocks them, and a child is born with that mask.
+    let _ = SigSet::all().thread_unblock();
+    let Some(parent) = std::env::var(PARENT_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse::<i32>().ok())
+    else {
+        return;
+    };
     let tied = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
     // The second look closes the gap between fork and prctl.
     if !tied || getppid() != Pid::from_raw(parent) {
@@ -101,7 +113,13 @@ struct Process {
 
 impl Process {
     fn new(role: &'static str) -> Self {
-        Self { role, child: None, start_at: Some(Instant::now()), deaths: VecDeque::new(), told_at: None }
+        Self {
+            role,
+            child: None,
+            start_at: Some(Instant::now()),
+            deaths: VecDeque::new(),
+            told_at: None,
+        }
     }
 
     fn start(&mut self, config: &Config) -> anyhow::Result<()> {
@@ -124,7 +142,10 @@ impl Process {
     }
 
     fn pid(&self) -> Option<Pid> {
-        self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).map(Pid::from_raw)
+        self.child
+            .as_ref()
+            .and_then(|child| i32::try_from(child.id()).ok())
+            .map(Pid::from_raw)
     }
 
     fn signal(&mut self, signal: Signal) {
@@ -139,12 +160,18 @@ impl Process {
         let now = Instant::now();
         self.child = None;
         self.deaths.push_back(now);
-        while self.deaths.front().is_some_and(|death| now.duration_since(*death) > DEATHS_WITHIN) {
+        while self
+            .deaths
+            .front()
+            .is_some_and(|death| now.duration_since(*death) > DEATHS_WITHIN)
+        {
             self.deaths.pop_front();
         }
         let wait = match u32::try_from(self.deaths.len()).unwrap_or(u32::MAX) {
             0 | 1 => Duration::ZERO,
-            deaths => Duration::from_millis(100).saturating_mul(1 << (deaths - 2).min(10)).min(BACK_OFF_MAX),
+            deaths => Duration::from_millis(100)
+                .saturating_mul(1 << (deaths - 2).min(10))
+                .min(BACK_OFF_MAX),
         };
         self.start_at = Some(now + wait);
     }
@@ -164,7 +191,9 @@ impl Parent<'_> {
             let mut waits = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut waits, self.timeout());
             while let Ok(Some(info)) = signals.read_signal() {
-                let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+                let signal = i32::try_from(info.ssi_signo)
+                    .ok()
+                    .and_then(|number| Signal::try_from(number).ok());
                 match signal {
                     Some(Signal::SIGTERM | Signal::SIGINT) if self.ending == Some(Ending::Stop) => self.kill_all(),
                     Some(Signal::SIGTERM | Signal::SIGINT) => self.ending = Some(Ending::Stop),
@@ -193,7 +222,9 @@ impl Parent<'_> {
             Ending::Stop => Signal::SIGTERM,
             Ending::Restart => Signal::SIGHUP,
         };
-        let Some(process) = self.children.iter_mut().find(|process| process.child.is_some()) else { return };
+        let Some(process) = self.children.iter_mut().find(|process| process.child.is_some()) else {
+            return;
+        };
         let is_server = process.role == "serve-server";
         match process.told_at {
             None => process.signal(if is_server { Signal::SIGTERM } else { signal }),
@@ -223,9 +254,13 @@ impl Parent<'_> {
                 Ok(WaitStatus::StillAlive) | Err(_) => return,
                 Ok(_) => continue,
             };
-            let Some(process) = self.children.iter_mut().find(|process| process.pid() == Some(pid)) else { continue };
+            let Some(process) = self.children.iter_mut().find(|process| process.pid() == Some(pid)) else {
+                continue;
+            };
             process.died();
-            let fatal = code.and_then(|code| u8::try_from(code).ok()).filter(|code| (EXIT_FATAL..=EXIT_FATAL_LAST).contains(code));
+            let fatal = code
+                .and_then(|code| u8::try_from(code).ok())
+                .filter(|code| (EXIT_FATAL..=EXIT_FATAL_LAST).contains(code));
             match (fatal, self.ending) {
                 (Some(code), None) => {
                     eprintln!("paceline: {} can't run here (see above); this node ends", process.role);
@@ -233,7 +268,10 @@ impl Parent<'_> {
                     self.ending = Some(Ending::Stop);
                 }
                 (None, None) => {
-                    let how = signal.map_or_else(|| format!("ended with {}", code.unwrap_or(0)), |signal| format!("was ended by {signal}"));
+                    let how = signal.map_or_else(
+                        || format!("ended with {}", code.unwrap_or(0)),
+                        |signal| format!("was ended by {signal}"),
+                    );
                     eprintln!("paceline: {} {how}; starting it again", process.role);
                 }
                 (_, Some(_)) => {}
@@ -251,15 +289,21 @@ impl Parent<'_> {
 /// The same process number, the program as it is on disk now. Returns only where that fails.
 fn execute_anew() -> anyhow::Error {
     let error = match std::env::current_exe() {
-        Ok(program) => Command::new(strip_deleted(program)).args(std::env::args_os().skip(1)).exec(),
+        Ok(program) => Command::new(strip_deleted(program))
+            .args(std::env::args_os().skip(1))
+            .exec(),
         Err(error) => error,
     };
-    anyhow::Error::new(error).context("can't execute this program anew; start the node again within 20 s and no package stops")
+    anyhow::Error::new(error)
+        .context("can't execute this program anew; start the node again within 20 s and no package stops")
 }
 
 /// The kernel adds this to the name of a file that was replaced, as an upgrade does.
 fn strip_deleted(program: std::path::PathBuf) -> std::path::PathBuf {
-    program.to_str().and_then(|name| name.strip_suffix(" (deleted)")).map_or(program.clone(), Into::into)
+    program
+        .to_str()
+        .and_then(|name| name.strip_suffix(" (deleted)"))
+        .map_or(program.clone(), Into::into)
 }
 
 fn watch_signals() -> anyhow::Result<SignalFd> {

@@ -22,7 +22,10 @@ use crate::raft::{RaftNode, RaftOptions};
 /// this node.
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     crate::serve::tie_to_parent();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
     runtime.block_on(serve(config))
 }
 
@@ -75,7 +78,11 @@ async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves the public API from a runtime of its own.
-fn start_api_thread(listener: TcpListener, routes: Router, stop: CancellationToken) -> anyhow::Result<std::thread::JoinHandle<()>> {
+fn start_api_thread(
+    listener: TcpListener,
+    routes: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<std::thread::JoinHandle<()>> {
     let listener = listener.into_std().context("can't hand over the API's listener")?;
     std::thread::Builder::new()
         .name("api".to_owned())

@@ -120,13 +120,26 @@ impl Timers {
     pub fn check(&self) -> Result<(), TimerError> {
         let bound_ms = wait_bound_ms(self.lease_ms);
         if self.wait_ms <= bound_ms {
-            return Err(TimerError::Unsafe { lease_ms: self.lease_ms, wait_ms: self.wait_ms, bound_ms });
+            return Err(TimerError::Unsafe {
+                lease_ms: self.lease_ms,
+                wait_ms: self.wait_ms,
+                bound_ms,
+            });
         }
         let room_ms = self.room_ms();
         let split_vote = self.lease_ms >= SPLIT_VOTE_COVERED_FROM_MS;
-        let needed_ms = if split_vote { self.needed_split_vote_ms() } else { self.needed_ms() };
+        let needed_ms = if split_vote {
+            self.needed_split_vote_ms()
+        } else {
+            self.needed_ms()
+        };
         if room_ms <= needed_ms {
-            return Err(TimerError::StopsAtLeaderChange { lease_ms: self.lease_ms, room_ms, needed_ms, split_vote });
+            return Err(TimerError::StopsAtLeaderChange {
+                lease_ms: self.lease_ms,
+                room_ms,
+                needed_ms,
+                split_vote,
+            });
         }
         Ok(())
     }
@@ -230,7 +243,10 @@ mod tests {
             }
         );
         assert_eq!((usual.election_ms(), usual.election_split_vote_ms()), (326, 482));
-        assert_eq!((usual.room_ms(), usual.needed_ms(), usual.needed_split_vote_ms()), (700, 371, 527));
+        assert_eq!(
+            (usual.room_ms(), usual.needed_ms(), usual.needed_split_vote_ms()),
+            (700, 371, 527)
+        );
         let quiet = Timers::derive(Millis(200)).unwrap();
         assert_eq!(
             quiet,
@@ -246,7 +262,10 @@ mod tests {
             }
         );
         assert_eq!((quiet.election_ms(), quiet.election_split_vote_ms()), (117, 169));
-        assert_eq!((quiet.room_ms(), quiet.needed_ms(), quiet.needed_split_vote_ms()), (160, 142, 194));
+        assert_eq!(
+            (quiet.room_ms(), quiet.needed_ms(), quiet.needed_split_vote_ms()),
+            (160, 142, 194)
+        );
     }
 
     #[test]
@@ -255,22 +274,56 @@ mod tests {
             let timers = Timers::derive(Millis(lease_ms)).unwrap_or_else(|error| panic!("{error}"));
             assert!(timers.election_min_ms > 2 * timers.heartbeat_ms);
             // In integers times 100: W × 90 × 100 > 110 × (T × 100 + K × 90), strictly.
-            assert!(timers.wait_ms * 9000 > 110 * (lease_ms * 100 + KILL_MS * 90), "{lease_ms}");
+            assert!(
+                timers.wait_ms * 9000 > 110 * (lease_ms * 100 + KILL_MS * 90),
+                "{lease_ms}"
+            );
         }
     }
 
     #[test]
     fn what_breaks_an_inequality_is_refused_with_the_numbers() {
         let short = Timers::derive(Millis(150)).unwrap_err();
-        assert!(matches!(short, TimerError::StopsAtLeaderChange { room_ms: 115, split_vote: false, .. }), "{short}");
+        assert!(
+            matches!(
+                short,
+                TimerError::StopsAtLeaderChange {
+                    room_ms: 115,
+                    split_vote: false,
+                    ..
+                }
+            ),
+            "{short}"
+        );
         assert!(short.to_string().contains("115 ms"));
         let good = Timers::derive(Millis(1000)).unwrap();
         let unsafe_wait = Timers { wait_ms: 1333, ..good }.check().unwrap_err();
-        assert_eq!(unsafe_wait, TimerError::Unsafe { lease_ms: 1000, wait_ms: 1333, bound_ms: 1333 });
-        let slow = Timers { election_max_ms: 300, ..good }.check().unwrap_err();
-        assert!(matches!(slow, TimerError::StopsAtLeaderChange { split_vote: true, .. }), "{slow}");
+        assert_eq!(
+            unsafe_wait,
+            TimerError::Unsafe {
+                lease_ms: 1000,
+                wait_ms: 1333,
+                bound_ms: 1333
+            }
+        );
+        let slow = Timers {
+            election_max_ms: 300,
+            ..good
+        }
+        .check()
+        .unwrap_err();
+        assert!(
+            matches!(slow, TimerError::StopsAtLeaderChange { split_vote: true, .. }),
+            "{slow}"
+        );
         assert!(Timers::derive(Millis(0)).is_err());
-        assert!(matches!(Timers::derive(Millis(u64::MAX)), Err(TimerError::TooLong { .. })));
-        assert!(good.with_lease(Millis(200)).is_err(), "the Raft timers of 1 s do not fit a lease of 200 ms");
+        assert!(matches!(
+            Timers::derive(Millis(u64::MAX)),
+            Err(TimerError::TooLong { .. })
+        ));
+        assert!(
+            good.with_lease(Millis(200)).is_err(),
+            "the Raft timers of 1 s do not fit a lease of 200 ms"
+        );
     }
 }

@@ -73,8 +73,8 @@ fn measure(packages: u64, nodes: u64) {
         keyed.push(bench.apply(Some(key), attribute(round, nodes)));
     }
     println!(
-        "| {packages} / {nodes} | {:.0} ns each | {} | {} a node | {} | {} |",
-        define.as_nanos() as f64 / packages as f64,
+        "| {packages} / {nodes} | {} ns each | {} | {} a node | {} | {} |",
+        define.as_nanos() / u128::from(packages),
         quantiles(down),
         moved / 200,
         quantiles(plain),
@@ -209,6 +209,9 @@ fn attribute(round: u64, nodes: u64) -> Command {
 
 fn quantiles(mut times: Vec<Duration>) -> String {
     times.sort();
-    let at = |share: usize| times[(times.len() - 1) * share / 100].as_nanos() as f64 / 1_000.0;
-    format!("{:.1} / {:.1} us", at(50), at(99))
+    let at = |share: usize| {
+        let tenths = times[(times.len() - 1) * share / 100].as_nanos() / 100;
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
+    format!("{} / {} us", at(50), at(99))
 }

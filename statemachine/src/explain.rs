@@ -10,6 +10,7 @@ use crate::id::{NodeIx, NodeName, PackageName};
 use crate::package::{Package, Phase};
 use crate::plan::eligible::Terms;
 use crate::reason::Reason;
+use crate::room::SCORE_MAX;
 use crate::state::State;
 
 /// Why a package is where it is, or why it is nowhere.
@@ -144,7 +145,7 @@ fn placed_words(package: &Package) -> String {
 
 fn possible_words(state: &State, package: &Package, node: NodeIx) -> String {
     let score = state.rooms.get(node).score;
-    let free = score.saturating_mul(100).div_euclid(255);
+    let free = score.saturating_mul(100).div_euclid(SCORE_MAX);
     let listed = state
         .node_at(node)
         .and_then(|node| package.spec.nodes.iter().position(|name| *name == node.name));

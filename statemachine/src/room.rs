@@ -11,15 +11,18 @@ use crate::load::{DIMENSIONS_MAX, Dimensions, Loads};
 use crate::node::Node;
 use crate::store::table::place;
 
-/// The score of an empty node.
-const SCORE_MAX: u64 = 255;
+/// The score of an empty node: with 0 for a closed one it fills a byte.
+pub(crate) const SCORE_MAX: u64 = 254;
+
+/// Levels of score that a search tries one by one before it looks at every room.
+const LEVELS_MAX: u32 = 24;
 
 /// What a node has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     /// Whether anything may be placed there: up and not drained.
     pub(crate) open: bool,
-    /// The free share of the scarcest dimension, 0 to 255.
+    /// The free share of the scarcest dimension, 0 to [`SCORE_MAX`].
     pub(crate) score: u64,
     /// What is free in each dimension; the largest number where the node is not metered.
     pub(crate) free: [u64; DIMENSIONS_MAX],
@@ -49,6 +52,15 @@ impl Room {
         room
     }
 
+    /// One more than the score, 0 where nothing may be placed.
+    fn byte(&self) -> u8 {
+        if self.open {
+            u8::try_from(self.score.saturating_add(1)).unwrap_or(u8::MAX)
+        } else {
+            0
+        }
+    }
+
     /// Whether a load stays strictly below the capacity in each dimension that it loads.
     pub(crate) fn fits(&self, load: Loads) -> bool {
         load.0
@@ -58,34 +70,122 @@ impl Room {
     }
 }
 
+/// Rooms of a page: what the first write after a clone copies.
+const PAGE: usize = 64;
+
 /// The rooms of all nodes, by [`NodeIx`].
 #[derive(Clone, Debug)]
-pub(crate) struct Rooms(Arc<Vec<Room>>);
+pub(crate) struct Rooms {
+    /// One more than the score of each node, 0 where it is closed: a search scans these bytes.
+    scores: Arc<Vec<u8>>,
+    pages: Arc<Vec<Arc<Vec<Room>>>>,
+}
 
 impl Rooms {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Vec::new()))
+        Self {
+            scores: Arc::new(Vec::new()),
+            pages: Arc::new(Vec::new()),
+        }
     }
 
     pub(crate) fn get(&self, node: NodeIx) -> Room {
-        self.0.get(place(node.0)).copied().unwrap_or(Room::CLOSED)
+        let at = place(node.0);
+        let page = self.pages.get(at.div_euclid(PAGE));
+        page.and_then(|page| page.get(at.rem_euclid(PAGE)))
+            .copied()
+            .unwrap_or(Room::CLOSED)
     }
 
     pub(crate) fn set(&mut self, node: NodeIx, room: Room) {
         let at = place(node.0);
-        if self.0.get(at) == Some(&room) {
+        if at < self.scores.len() && self.get(node) == room {
             return;
         }
-        let rooms = Arc::make_mut(&mut self.0);
-        if rooms.len() <= at {
-            rooms.resize(at.saturating_add(1), Room::CLOSED);
+        while self.scores.len() <= at {
+            self.grow();
         }
-        if let Some(row) = rooms.get_mut(at) {
+        if let Some(score) = Arc::make_mut(&mut self.scores).get_mut(at) {
+            *score = room.byte();
+        }
+        let page = Arc::make_mut(&mut self.pages).get_mut(at.div_euclid(PAGE));
+        if let Some(row) = page.and_then(|page| Arc::make_mut(page).get_mut(at.rem_euclid(PAGE))) {
             *row = room;
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeIx, &Room)> {
-        (0u32..).map(NodeIx).zip(self.0.iter())
+    /// The open node with the largest score that is allowed, the lowest number among equals.
+    pub(crate) fn most_room(&self, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
+        let mut below = u8::MAX;
+        for _ in 0..LEVELS_MAX {
+            let level = self
+                .scores
+                .iter()
+                .copied()
+                .filter(|score| *score <= below)
+                .max()
+                .filter(|score| *score > 0)?;
+            let found = self.of_level(level).find(|node| allowed(*node, &self.get(*node)));
+            if found.is_some() {
+                return found;
+            }
+            below = level.checked_sub(1)?;
+        }
+        self.scan(below, allowed)
+    }
+
+    fn of_level(&self, level: u8) -> impl Iterator<Item = NodeIx> {
+        let nodes = (0u32..).map(NodeIx).zip(self.scores.iter());
+        nodes.filter(move |(_, score)| **score == level).map(|(node, _)| node)
+    }
+
+    /// The same for all levels up to one, in one pass over every room.
+    fn scan(&self, level: u8, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
+        let mut best: Option<(u8, NodeIx)> = None;
+        for (node, score) in (0u32..).map(NodeIx).zip(self.scores.iter().copied()) {
+            let better = score > 0 && score <= level && best.is_none_or(|(best, _)| score > best);
+            if better && allowed(node, &self.get(node)) {
+                best = Some((score, node));
+            }
+        }
+        best.map(|(_, node)| node)
+    }
+
+    fn grow(&mut self) {
+        Arc::make_mut(&mut self.scores).push(0);
+        let pages = Arc::make_mut(&mut self.pages);
+        match pages.last_mut() {
+            Some(page) if page.len() < PAGE => Arc::make_mut(page).push(Room::CLOSED),
+            Some(_) | None => pages.push(Arc::new(Vec::from([Room::CLOSED]))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_scan_find_the_same_node() {
+        let mut rooms = Rooms::new();
+        for number in 0..500u32 {
+            let score = u64::from(number.wrapping_mul(2_654_435_761) >> 8) % (SCORE_MAX + 1);
+            let open = number % 7 != 0;
+            rooms.set(
+                NodeIx(number),
+                Room {
+                    open,
+                    score,
+                    free: [score; DIMENSIONS_MAX],
+                },
+            );
+        }
+        for most in 0..256u64 {
+            for odd in [false, true] {
+                let allowed = |node: NodeIx, room: &Room| room.open && room.score <= most && (node.0 % 2 == 1) == odd;
+                assert_eq!(rooms.most_room(allowed), rooms.scan(u8::MAX, allowed));
+            }
+        }
+        assert_eq!(rooms.most_room(|_, _| false), None);
     }
 }

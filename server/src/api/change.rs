@@ -50,14 +50,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Terms {
                     let detail = format!("Idempotency-Key: expected 1 to {KEY_BYTES_MAX} visible ASCII characters");
                     return Err(ApiError::malformed(detail));
                 }
-                Some(RequestId { client: String::new(), key: key.to_owned() })
+                Some(RequestId {
+                    client: String::new(),
+                    key: key.to_owned(),
+                })
             }
         };
         let expect = match parts.headers.get("if-match") {
             None => None,
             Some(value) => {
                 let text = value.to_str().unwrap_or_default().trim().trim_matches('"');
-                let index = text.parse().map_err(|_| ApiError::malformed("If-Match: expected an index, as in X-Index"))?;
+                let index = text
+                    .parse()
+                    .map_err(|_| ApiError::malformed("If-Match: expected an index, as in X-Index"))?;
                 Some(Index(index))
             }
         };
@@ -83,8 +88,9 @@ pub fn wait(text: &str) -> Result<Duration, ApiError> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let duration: client::wire::duration::DurationText =
-        text.parse().map_err(|error| ApiError::malformed(format!("wait: {error}")))?;
+    let duration: client::wire::duration::DurationText = text
+        .parse()
+        .map_err(|error| ApiError::malformed(format!("wait: {error}")))?;
     Ok(Duration::from_millis(duration.ms).min(WAIT_MAX))
 }
 
@@ -103,9 +109,18 @@ impl Api {
     /// # Errors
     /// The refusal of the state machine, or why nothing is known of the outcome.
     pub async fn make(&self, terms: &Terms, command: Command) -> Result<Made, ApiError> {
-        let answer = self.raft().propose(Proposal { request: terms.request.clone(), command }).await?;
+        let answer = self
+            .raft()
+            .propose(Proposal {
+                request: terms.request.clone(),
+                command,
+            })
+            .await?;
         match answer.result {
-            Ok(fact) => Ok(Made { index: answer.index, fact }),
+            Ok(fact) => Ok(Made {
+                index: answer.index,
+                fact,
+            }),
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -146,8 +161,16 @@ impl Api {
         settled: impl Fn(&State) -> Settled,
     ) -> Result<Reply<Done>, ApiError> {
         if wait.is_zero() {
-            let body = done(index, "pending", "accepted; the daemons do it now: ask the subject for its state".to_owned());
-            return Ok(Reply { status: StatusCode::ACCEPTED, index, body });
+            let body = done(
+                index,
+                "pending",
+                "accepted; the daemons do it now: ask the subject for its state".to_owned(),
+            );
+            return Ok(Reply {
+                status: StatusCode::ACCEPTED,
+                index,
+                body,
+            });
         }
         let deadline = tokio::time::Instant::now() + wait;
         let mut applied = self.raft().applied();
@@ -169,7 +192,11 @@ impl Api {
             let changed = tokio::time::timeout_at(deadline, applied.changed()).await;
             if !matches!(changed, Ok(Ok(()))) {
                 let detail = format!("accepted, but not so yet: {waiting_for}");
-                return Ok(Reply { status: StatusCode::ACCEPTED, index, body: done(index, "timeout", detail) });
+                return Ok(Reply {
+                    status: StatusCode::ACCEPTED,
+                    index,
+                    body: done(index, "timeout", detail),
+                });
             }
         }
     }
@@ -188,10 +215,17 @@ pub enum Settled {
 fn refuse_if_match(terms: &Terms) -> Result<(), ApiError> {
     match terms.expect {
         None => Ok(()),
-        Some(_) => Err(ApiError::malformed("If-Match is taken by PUT /v1/config alone in this version; send the request without it")),
+        Some(_) => Err(ApiError::malformed(
+            "If-Match is taken by PUT /v1/config alone in this version; send the request without it",
+        )),
     }
 }
 
 fn done(index: Index, outcome: &str, detail: String) -> Done {
-    Done { index: index.0, outcome: outcome.to_owned(), detail, steps: Vec::new() }
+    Done {
+        index: index.0,
+        outcome: outcome.to_owned(),
+        detail,
+        steps: Vec::new(),
+    }
 }

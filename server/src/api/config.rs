@@ -29,7 +29,9 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     {
         return Err(changed_since(expect, present));
     }
-    let changes = definition::changes(&view.state, &config).map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
+    check_lease(&api, &config)?;
+    let changes = definition::changes(&view.state, &config)
+        .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
     if changes.is_empty() {
         let index = view.state.applied();
         let body = Done {
@@ -41,10 +43,21 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
         return Ok(Reply::ok(index, body));
     }
     // The differences were computed against this configuration, so they hold for no later one.
-    let made = api.make(&terms, Command::Configure { expect: config_index, changes }).await?;
+    let made = api
+        .make(
+            &terms,
+            Command::Configure {
+                expect: config_index,
+                changes,
+            },
+        )
+        .await?;
     api.await_settled(made.index, terms.wait, |state| {
-        let unsettled: Vec<String> =
-            state.packages().filter(|package| !packages::is_settled(package)).map(|package| package.spec.name.as_str().to_owned()).collect();
+        let unsettled: Vec<String> = state
+            .packages()
+            .filter(|package| !packages::is_settled(package))
+            .map(|package| package.spec.name.as_str().to_owned())
+            .collect();
         if unsettled.is_empty() {
             Settled::Done("the cluster is as the file says".to_owned())
         } else {
@@ -52,6 +65,18 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
         }
     })
     .await
+}
+
+/// Holds the lease to the inequalities of `docs/SAFETY.md`, with the Raft timers that this cluster runs with.
+///
+/// # Errors
+/// 422 with the numbers.
+pub fn check_lease(api: &Api, config: &Config) -> Result<(), ApiError> {
+    let lease = statemachine::time::Millis(config.cluster.lease.ms);
+    match api.raft().timers().with_lease(lease) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ApiError::invalid(error.to_string(), Vec::new())),
+    }
 }
 
 /// A list of names that stays readable.
@@ -76,7 +101,10 @@ fn changed_since(expect: Index, present: Index) -> ApiError {
 /// # Errors
 /// 422 with every error of the file, each with its line and column.
 pub fn read_config(headers: &HeaderMap, body: &[u8]) -> Result<Config, ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if kind.starts_with("application/json") {
         return serde_json::from_slice(body)
             .map_err(|error| ApiError::invalid(format!("the configuration: {error}"), Vec::new()));

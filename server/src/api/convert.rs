@@ -18,7 +18,12 @@ use crate::storage::journal::EventRecord;
 /// A refusal of the state machine, asked without the log (in a what-if).
 pub fn refusal(rejection: statemachine::Rejection) -> ApiError {
     let nearest = rejection.nearest().map(ToOwned::to_owned);
-    Refusal { code: rejection.code().to_owned(), text: rejection.to_string(), nearest }.into()
+    Refusal {
+        code: rejection.code().to_owned(),
+        text: rejection.to_string(),
+        nearest,
+    }
+    .into()
 }
 
 /// Wall time for people, RFC 3339 in UTC.
@@ -54,7 +59,10 @@ pub fn node(state: &State, node: &Node) -> wire::node::Node {
         session,
         since: moment(node.since),
         capacity: node.capacity.0.clone(),
-        planned: state.planned(node).map(|(name, amount)| (name.to_owned(), amount)).collect(),
+        planned: state
+            .planned(node)
+            .map(|(name, amount)| (name.to_owned(), amount))
+            .collect(),
         labels: (*node.labels).clone(),
         attributes: attributes(node),
         api: node.api.to_string(),
@@ -64,30 +72,49 @@ pub fn node(state: &State, node: &Node) -> wire::node::Node {
 
 /// A node's small replicated values.
 pub fn attributes(node: &Node) -> BTreeMap<String, String> {
-    node.attributes.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    node.attributes
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Names of packages that have an instance on the node.
 pub fn packages_on<'a>(state: &'a State, node: &NodeName) -> Vec<&'a str> {
-    let Some(node) = state.node_by_name(node) else { return Vec::new() };
-    node.instances.iter().filter_map(|number| state.package_at(*number)).map(|package| package.name().as_str()).collect()
+    let Some(node) = state.node_by_name(node) else {
+        return Vec::new();
+    };
+    node.instances
+        .iter()
+        .filter_map(|number| state.package_at(*number))
+        .map(|package| package.name().as_str())
+        .collect()
 }
 
 /// The node that a package's instance is on.
 pub fn node_of<'a>(state: &'a State, package: &Package) -> Option<&'a NodeName> {
-    package.instance.as_ref().and_then(|instance| state.node_at(instance.node)).map(|node| &node.name)
+    package
+        .instance
+        .as_ref()
+        .and_then(|instance| state.node_at(instance.node))
+        .map(|node| &node.name)
 }
 
 /// One sentence: why a package is in its state.
 pub fn reason(state: &State, package: &Package) -> String {
     let Some(instance) = &package.instance else {
-        return package.idle.as_ref().map_or_else(|| "not started yet".to_owned(), ToString::to_string);
+        return package
+            .idle
+            .as_ref()
+            .map_or_else(|| "not started yet".to_owned(), ToString::to_string);
     };
     let node = state.node_at(instance.node).map_or("?", |node| node.name.as_str());
     let mode = mode_text(instance.mode);
     match &instance.phase {
         Phase::Starting if instance.delay.0 > 0 => {
-            format!("starting as {mode} on {node} after a pause of {} ms, because it failed", instance.delay.0)
+            format!(
+                "starting as {mode} on {node} after a pause of {} ms, because it failed",
+                instance.delay.0
+            )
         }
         Phase::Starting => format!("starting as {mode} on {node}"),
         Phase::Running => format!("{mode} on {node}"),
@@ -136,7 +163,9 @@ fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
     };
     let word = |mode: Option<Mode>| mode.map_or("stopped", mode_text).to_owned();
     wire::package::Instance {
-        node: state.node_at(instance.node).map_or_else(String::new, |node| node.name.as_str().to_owned()),
+        node: state
+            .node_at(instance.node)
+            .map_or_else(String::new, |node| node.name.as_str().to_owned()),
         mode: word(mode),
         wanted: word(instance.is_desired().then_some(instance.mode)),
         output: match instance.output() {
@@ -153,8 +182,15 @@ fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
 
 /// One group.
 pub fn group(state: &State, group: &Group) -> wire::package::Group {
-    let members: Vec<_> = state.group_members(group).map(|(number, package)| (number, package.name())).collect();
-    let active = match members.first().and_then(|(_, name)| state.package(name)).map(|first| state.ownership(first)) {
+    let members: Vec<_> = state
+        .group_members(group)
+        .map(|(number, package)| (number, package.name()))
+        .collect();
+    let active = match members
+        .first()
+        .and_then(|(_, name)| state.package(name))
+        .map(|first| state.ownership(first))
+    {
         Some(Ownership::Held { package, .. }) => members.iter().find(|(number, _)| *number == package),
         Some(Ownership::Free | Ownership::Releasing { .. } | Ownership::Stranded { .. }) | None => None,
     };
@@ -170,7 +206,18 @@ pub fn group(state: &State, group: &Group) -> wire::package::Group {
 
 /// An event of the journal.
 pub fn event(event: &EventRecord) -> wire::event::Event {
-    let EventRecord { index, sequence, at_ms, wall_ms, resource, kind, node, severity, cause, text } = event;
+    let EventRecord {
+        index,
+        sequence,
+        at_ms,
+        wall_ms,
+        resource,
+        kind,
+        node,
+        severity,
+        cause,
+        text,
+    } = event;
     wire::event::Event {
         index: *index,
         sequence: *sequence,
@@ -186,11 +233,18 @@ pub fn event(event: &EventRecord) -> wire::event::Event {
 }
 
 /// Why a package is where it is.
-pub fn explanation(explanation: statemachine::Explanation, because: &[EventRecord], stale: bool) -> wire::package::Explanation {
+pub fn explanation(
+    explanation: statemachine::Explanation,
+    because: &[EventRecord],
+    stale: bool,
+) -> wire::package::Explanation {
     wire::package::Explanation {
         package: explanation.package.as_str().to_owned(),
         summary: explanation.summary,
-        because: because.iter().map(|event| format!("{}.{} {}", event.index, event.sequence, event.text)).collect(),
+        because: because
+            .iter()
+            .map(|event| format!("{}.{} {}", event.index, event.sequence, event.text))
+            .collect(),
         nodes: explanation
             .nodes
             .into_iter()
@@ -243,7 +297,12 @@ pub fn members(state: &State, raft: &RaftStatus) -> Vec<wire::status::Member> {
             name: member.name.as_str().to_owned(),
             peer: member.peer.clone(),
             api: member.api.clone(),
-            role: if raft.voters.contains(&member.id) { "voter" } else { "learner" }.to_owned(),
+            role: if raft.voters.contains(&member.id) {
+                "voter"
+            } else {
+                "learner"
+            }
+            .to_owned(),
             lag: raft.lag.get(&member.id).copied(),
         })
         .collect()

@@ -9,7 +9,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use client::wire::daemon as wire;
 use serde::Deserialize;
-use statemachine::command::{Capacity, Command, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode};
+use statemachine::command::{
+    Capacity, Command, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
+};
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::log::v1::Proposal;
 use statemachine::time::Millis;
@@ -52,8 +54,20 @@ pub fn routes(api: Api, leases: Leases) -> Router {
         .with_state(Daemons { api, leases, http })
 }
 
-async fn register(State(daemons): State<Daemons>, Body(request): Body<wire::Register>) -> Result<Json<wire::Registered>, ApiError> {
-    let wire::Register { name, machine, boot, nonce, ended, capacity, labels, api } = request;
+async fn register(
+    State(daemons): State<Daemons>,
+    Body(request): Body<wire::Register>,
+) -> Result<Json<wire::Registered>, ApiError> {
+    let wire::Register {
+        name,
+        machine,
+        boot,
+        nonce,
+        ended,
+        capacity,
+        labels,
+        api,
+    } = request;
     let name = NodeName::new(&name).map_err(|error| ApiError::malformed(format!("name {name:?}: {error}")))?;
     let command = Command::RegisterNode(RegisterNode {
         name,
@@ -72,7 +86,11 @@ async fn register(State(daemons): State<Daemons>, Body(request): Body<wire::Regi
             session: session.0,
             servers: servers(&daemons.api),
         })),
-        other => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("a registration made {other:?}"))),
+        other => Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("a registration made {other:?}"),
+        )),
     }
 }
 
@@ -128,32 +146,85 @@ async fn pass_on(daemons: &Daemons, leader: &str, request: &wire::Renew) -> Resu
         .await
         .map_err(|_| ApiError::no_quorum("the leader did not answer; try another server"))?;
     if answer.status().is_success() {
-        let renewed = answer.json().await.map_err(|_| ApiError::no_quorum("the leader's answer broke off"))?;
+        let renewed = answer
+            .json()
+            .await
+            .map_err(|_| ApiError::no_quorum("the leader's answer broke off"))?;
         return Ok(Json(renewed));
     }
-    let problem: client::wire::error::Problem =
-        answer.json().await.map_err(|_| ApiError::no_quorum("the leader's answer broke off"))?;
+    let problem: client::wire::error::Problem = answer
+        .json()
+        .await
+        .map_err(|_| ApiError::no_quorum("the leader's answer broke off"))?;
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     Err(ApiError::new(status, problem.code, problem.detail))
 }
 
-async fn report(State(daemons): State<Daemons>, Body(request): Body<wire::Report>) -> Result<Json<wire::Reported>, ApiError> {
-    let wire::Report { node, session, sequence, observations } = request;
-    let observations = observations.into_iter().map(observation).collect::<Result<Vec<_>, _>>()?;
+async fn report(
+    State(daemons): State<Daemons>,
+    Body(request): Body<wire::Report>,
+) -> Result<Json<wire::Reported>, ApiError> {
+    let wire::Report {
+        node,
+        session,
+        sequence,
+        observations,
+    } = request;
+    let observations = observations
+        .into_iter()
+        .map(observation)
+        .collect::<Result<Vec<_>, _>>()?;
     let node = NodeId(node);
-    propose(&daemons, node, Command::Observe { node, session: SessionId(session), sequence, observations }).await
+    propose(
+        &daemons,
+        node,
+        Command::Observe {
+            node,
+            session: SessionId(session),
+            sequence,
+            observations,
+        },
+    )
+    .await
 }
 
-async fn extend(State(daemons): State<Daemons>, Body(request): Body<wire::Extend>) -> Result<Json<wire::Reported>, ApiError> {
-    let wire::Extend { node, session, lease_ms } = request;
+async fn extend(
+    State(daemons): State<Daemons>,
+    Body(request): Body<wire::Extend>,
+) -> Result<Json<wire::Reported>, ApiError> {
+    let wire::Extend {
+        node,
+        session,
+        lease_ms,
+    } = request;
     let node = NodeId(node);
-    propose(&daemons, node, Command::ExtendLease { node, session: SessionId(session), lease: Millis(lease_ms) }).await
+    propose(
+        &daemons,
+        node,
+        Command::ExtendLease {
+            node,
+            session: SessionId(session),
+            lease: Millis(lease_ms),
+        },
+    )
+    .await
 }
 
-async fn leave(State(daemons): State<Daemons>, Body(request): Body<wire::Leave>) -> Result<Json<wire::Reported>, ApiError> {
+async fn leave(
+    State(daemons): State<Daemons>,
+    Body(request): Body<wire::Leave>,
+) -> Result<Json<wire::Reported>, ApiError> {
     let wire::Leave { node, session } = request;
     let node = NodeId(node);
-    propose(&daemons, node, Command::LeaveNode { node, session: SessionId(session) }).await
+    propose(
+        &daemons,
+        node,
+        Command::LeaveNode {
+            node,
+            session: SessionId(session),
+        },
+    )
+    .await
 }
 
 #[derive(Deserialize)]
@@ -172,10 +243,14 @@ async fn wait(State(daemons): State<Daemons>, Asked(query): Asked<WaitQuery>) ->
         applied.borrow_and_update();
         let generation = generation(&daemons.api, NodeId(query.node));
         if generation.0 > query.generation {
-            return Ok(Json(wire::Waited { generation: generation.0 }));
+            return Ok(Json(wire::Waited {
+                generation: generation.0,
+            }));
         }
         if !matches!(tokio::time::timeout_at(deadline, applied.changed()).await, Ok(Ok(()))) {
-            return Ok(Json(wire::Waited { generation: generation.0 }));
+            return Ok(Json(wire::Waited {
+                generation: generation.0,
+            }));
         }
     }
 }
@@ -183,7 +258,10 @@ async fn wait(State(daemons): State<Daemons>, Asked(query): Asked<WaitQuery>) ->
 async fn propose(daemons: &Daemons, node: NodeId, command: Command) -> Result<Json<wire::Reported>, ApiError> {
     let answer = daemons.api.raft().propose(Proposal { request: None, command }).await?;
     match answer.result {
-        Ok(_) => Ok(Json(wire::Reported { index: answer.index.0, generation: generation(&daemons.api, node).0 })),
+        Ok(_) => Ok(Json(wire::Reported {
+            index: answer.index.0,
+            generation: generation(&daemons.api, node).0,
+        })),
         Err(refusal) => Err(refusal.into()),
     }
 }
@@ -194,12 +272,19 @@ async fn make(api: &Api, command: Command) -> Result<Fact, ApiError> {
 }
 
 fn generation(api: &Api, node: NodeId) -> Generation {
-    api.raft().state().node(node).map_or(Generation(0), |node| node.generation)
+    api.raft()
+        .state()
+        .node(node)
+        .map_or(Generation(0), |node| node.generation)
 }
 
 /// Peer addresses of all servers, so that a daemon finds them all whichever it asked first.
 fn servers(api: &Api) -> Vec<String> {
-    api.raft().state().members().flat_map(|member| member.peer.iter().cloned()).collect()
+    api.raft()
+        .state()
+        .members()
+        .flat_map(|member| member.peer.iter().cloned())
+        .collect()
 }
 
 fn session_ended() -> ApiError {
@@ -214,7 +299,16 @@ fn not_ready() -> ApiError {
 }
 
 fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::DesiredInstance {
-    let statemachine::DesiredInstance { package, start, epoch, mode, output, delay, deadline, spec } = instance;
+    let statemachine::DesiredInstance {
+        package,
+        start,
+        epoch,
+        mode,
+        output,
+        delay,
+        deadline,
+        spec,
+    } = instance;
     let run = &spec.run;
     let environment: BTreeMap<String, String> = run.environment.clone();
     wire::DesiredInstance {
@@ -252,17 +346,41 @@ pub fn mode_text(mode: Mode) -> &'static str {
 }
 
 fn observation(observed: wire::InstanceObservation) -> Result<Observation, ApiError> {
-    let wire::InstanceObservation { package, start, epoch, state, mode, cause, code, detail } = observed;
-    let package = PackageName::new(&package).map_err(|error| ApiError::malformed(format!("package {package:?}: {error}")))?;
+    let wire::InstanceObservation {
+        package,
+        start,
+        epoch,
+        state,
+        mode,
+        cause,
+        code,
+        detail,
+    } = observed;
+    let package =
+        PackageName::new(&package).map_err(|error| ApiError::malformed(format!("package {package:?}: {error}")))?;
     let state = match (state.as_str(), mode.as_deref()) {
         ("running", Some("standby")) => InstanceState::Running { mode: Mode::Standby },
         ("running", Some("active")) => InstanceState::Running { mode: Mode::Active },
         ("running", Some("test")) => InstanceState::Running { mode: Mode::Test },
-        ("failing", _) => InstanceState::Failing { cause: end_cause(cause.as_deref(), code)? },
-        ("ended", _) => InstanceState::Ended { cause: end_cause(cause.as_deref(), code)? },
-        (state, mode) => return Err(ApiError::malformed(format!("state {state:?} with mode {mode:?} is not known"))),
+        ("failing", _) => InstanceState::Failing {
+            cause: end_cause(cause.as_deref(), code)?,
+        },
+        ("ended", _) => InstanceState::Ended {
+            cause: end_cause(cause.as_deref(), code)?,
+        },
+        (state, mode) => {
+            return Err(ApiError::malformed(format!(
+                "state {state:?} with mode {mode:?} is not known"
+            )));
+        }
     };
-    Ok(Observation::Instance(InstanceReport { package, start: Epoch(start), epoch: Epoch(epoch), state, detail }))
+    Ok(Observation::Instance(InstanceReport {
+        package,
+        start: Epoch(start),
+        epoch: Epoch(epoch),
+        state,
+        detail,
+    }))
 }
 
 fn end_cause(cause: Option<&str>, code: Option<i32>) -> Result<EndCause, ApiError> {
@@ -274,6 +392,10 @@ fn end_cause(cause: Option<&str>, code: Option<i32>) -> Result<EndCause, ApiErro
         (Some("not_ready"), _) => EndCause::NotReady,
         (Some("probe_failed"), _) => EndCause::ProbeFailed,
         (Some("lease_ended"), _) => EndCause::LeaseEnded,
-        (cause, code) => return Err(ApiError::malformed(format!("cause {cause:?} with code {code:?} is not known"))),
+        (cause, code) => {
+            return Err(ApiError::malformed(format!(
+                "cause {cause:?} with code {code:?} is not known"
+            )));
+        }
     })
 }

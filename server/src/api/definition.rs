@@ -18,7 +18,12 @@ pub struct Faults(pub Vec<FileError>);
 
 impl Faults {
     fn say(&mut self, message: String) {
-        self.0.push(FileError { line: 0, column: 0, message, nearest: None });
+        self.0.push(FileError {
+            line: 0,
+            column: 0,
+            message,
+            nearest: None,
+        });
     }
 
     fn keep<T, E: std::fmt::Display>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
@@ -43,9 +48,16 @@ pub fn changes(state: &State, config: &wire::Config) -> Result<Vec<ConfigChange>
     if state.cluster().is_none_or(|present| present.spec != cluster) {
         changes.push(ConfigChange::PutCluster(cluster));
     }
-    let groups: Vec<core::GroupSpec> = config.groups.iter().filter_map(|group| group_to_core(group, &mut faults)).collect();
-    let packages: Vec<core::PackageSpec> =
-        config.packages.iter().flat_map(|package| package_to_core(package, &mut faults)).collect();
+    let groups: Vec<core::GroupSpec> = config
+        .groups
+        .iter()
+        .filter_map(|group| group_to_core(group, &mut faults))
+        .collect();
+    let packages: Vec<core::PackageSpec> = config
+        .packages
+        .iter()
+        .flat_map(|package| package_to_core(package, &mut faults))
+        .collect();
     if !faults.0.is_empty() {
         return Err(faults.0);
     }
@@ -57,15 +69,21 @@ pub fn changes(state: &State, config: &wire::Config) -> Result<Vec<ConfigChange>
         }
     }
     let kept: BTreeSet<&GroupName> = groups.iter().map(|group| &group.name).collect();
-    let gone: Vec<GroupName> =
-        state.groups().map(|present| present.spec.name.clone()).filter(|name| !kept.contains(name)).collect();
+    let gone: Vec<GroupName> = state
+        .groups()
+        .map(|present| present.spec.name.clone())
+        .filter(|name| !kept.contains(name))
+        .collect();
     for group in groups {
         if state.group(&group.name).is_none_or(|present| *present.spec != group) {
             changes.push(ConfigChange::PutGroup(group));
         }
     }
     for package in packages {
-        if state.package(&package.name).is_none_or(|present| present.removing || *present.spec != package) {
+        if state
+            .package(&package.name)
+            .is_none_or(|present| present.removing || *present.spec != package)
+        {
             changes.push(ConfigChange::PutPackage(package));
         }
     }
@@ -108,7 +126,9 @@ pub fn copies_of(state: &State, name: &str) -> Vec<PackageName> {
 
 /// Everything that is defined, as a file would say it.
 pub fn config_to_wire(state: &State) -> wire::Config {
-    let cluster = state.cluster().map_or_else(default_cluster, |cluster| cluster_to_wire(&cluster.spec));
+    let cluster = state
+        .cluster()
+        .map_or_else(default_cluster, |cluster| cluster_to_wire(&cluster.spec));
     let mut copies: BTreeMap<String, u32> = BTreeMap::new();
     for package in state.packages().filter(|package| !package.removing) {
         if let Some(original) = &package.spec.copy_of {
@@ -121,13 +141,23 @@ pub fn config_to_wire(state: &State) -> wire::Config {
     let mut seen = BTreeSet::new();
     let mut packages = Vec::new();
     for package in rows {
-        let name = package.spec.copy_of.as_ref().unwrap_or(&package.spec.name).as_str().to_owned();
+        let name = package
+            .spec
+            .copy_of
+            .as_ref()
+            .unwrap_or(&package.spec.name)
+            .as_str()
+            .to_owned();
         if seen.insert(name.clone()) {
             let count = copies.get(&name).copied().unwrap_or(1);
             packages.push(package_to_wire(&package.spec, name, count));
         }
     }
-    wire::Config { cluster, groups: state.groups().map(|group| group_to_wire(&group.spec)).collect(), packages }
+    wire::Config {
+        cluster,
+        groups: state.groups().map(|group| group_to_wire(&group.spec)).collect(),
+        packages,
+    }
 }
 
 fn default_cluster() -> wire::ClusterDefinition {
@@ -145,7 +175,12 @@ pub fn default_cluster_spec() -> core::ClusterSpec {
 }
 
 fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
-    let wire::ClusterDefinition { name, lease, min_nodes, start_wait } = cluster;
+    let wire::ClusterDefinition {
+        name,
+        lease,
+        min_nodes,
+        start_wait,
+    } = cluster;
     core::ClusterSpec {
         name: name.clone(),
         lease: millis(*lease),
@@ -155,7 +190,12 @@ fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
 }
 
 fn cluster_to_wire(cluster: &core::ClusterSpec) -> wire::ClusterDefinition {
-    let core::ClusterSpec { name, lease, min_nodes, start_wait } = cluster;
+    let core::ClusterSpec {
+        name,
+        lease,
+        min_nodes,
+        start_wait,
+    } = cluster;
     wire::ClusterDefinition {
         name: name.clone(),
         lease: text(*lease),
@@ -165,21 +205,38 @@ fn cluster_to_wire(cluster: &core::ClusterSpec) -> wire::ClusterDefinition {
 }
 
 fn group_to_core(group: &wire::GroupDefinition, faults: &mut Faults) -> Option<core::GroupSpec> {
-    let wire::GroupDefinition { name, kind, standbys, failovers } = group;
+    let wire::GroupDefinition {
+        name,
+        kind,
+        standbys,
+        failovers,
+    } = group;
     let what = format!("group {name:?}");
     let name = faults.keep(&what, GroupName::new(name));
     let kind = match kind.as_str() {
         "duplex" => Some(core::GroupKind::Duplex),
         other => {
-            faults.say(format!("{what}: kind {other:?} is not supported by this version yet: expected \"duplex\""));
+            faults.say(format!(
+                "{what}: kind {other:?} is not supported by this version yet: expected \"duplex\""
+            ));
             None
         }
     };
-    Some(core::GroupSpec { name: name?, kind: kind?, standbys: *standbys, failovers: restart_to_core(failovers) })
+    Some(core::GroupSpec {
+        name: name?,
+        kind: kind?,
+        standbys: *standbys,
+        failovers: restart_to_core(failovers),
+    })
 }
 
 fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
-    let core::GroupSpec { name, kind, standbys, failovers } = group;
+    let core::GroupSpec {
+        name,
+        kind,
+        standbys,
+        failovers,
+    } = group;
     let kind = match kind {
         core::GroupKind::Duplex => "duplex",
     };
@@ -213,14 +270,20 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
     let what = format!("package {name:?}");
     let original = faults.keep(&what, PackageName::new(name));
     let group = group.as_ref().map(|group| faults.keep(&what, GroupName::new(group)));
-    let nodes: Option<Vec<NodeName>> =
-        nodes.iter().map(|node| faults.keep(&what, NodeName::new(node))).collect::<Vec<_>>().into_iter().collect();
+    let nodes: Option<Vec<NodeName>> = nodes
+        .iter()
+        .map(|node| faults.keep(&what, NodeName::new(node)))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect();
     let safety = match safety.as_str() {
         "lease" => Some(core::Fencing::Lease),
         "fenced" => Some(core::Fencing::Fenced),
         "token" => Some(core::Fencing::Token),
         other => {
-            faults.say(format!("{what}: safety {other:?}: expected \"lease\", \"fenced\" or \"token\""));
+            faults.say(format!(
+                "{what}: safety {other:?}: expected \"lease\", \"fenced\" or \"token\""
+            ));
             None
         }
     };
@@ -228,15 +291,23 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
         "stop" => Some(core::OnQuorumLoss::Stop),
         "freeze" => Some(core::OnQuorumLoss::Freeze),
         other => {
-            faults.say(format!("{what}: on_quorum_loss {other:?}: expected \"stop\" or \"freeze\""));
+            faults.say(format!(
+                "{what}: on_quorum_loss {other:?}: expected \"stop\" or \"freeze\""
+            ));
             None
         }
     };
     if run.command.first().is_none_or(String::is_empty) {
-        faults.say(format!("{what}: run.command is empty: expected [\"/path/to/program\", \"argument\", …]"));
+        faults.say(format!(
+            "{what}: run.command is empty: expected [\"/path/to/program\", \"argument\", …]"
+        ));
     }
     let probe = probe.as_ref().map(|probe| probe_to_core(&what, probe, faults));
-    let wire::RunDefinition { command, env, directory } = run;
+    let wire::RunDefinition {
+        command,
+        env,
+        directory,
+    } = run;
     let run = core::RunSpec {
         command: command.clone(),
         environment: env.clone(),
@@ -304,8 +375,19 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         restart,
         run,
     } = package;
-    let core::RunSpec { command, environment, directory, promote, demote, probe, start_timeout, stop_timeout } = run;
-    let program = |command: &Vec<String>| wire::CommandDefinition { command: command.clone() };
+    let core::RunSpec {
+        command,
+        environment,
+        directory,
+        promote,
+        demote,
+        probe,
+        start_timeout,
+        stop_timeout,
+    } = run;
+    let program = |command: &Vec<String>| wire::CommandDefinition {
+        command: command.clone(),
+    };
     wire::PackageDefinition {
         name,
         group: group.as_ref().map(|group| group.as_str().to_owned()),
@@ -340,7 +422,14 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
 }
 
 fn probe_to_core(what: &str, probe: &wire::ProbeDefinition, faults: &mut Faults) -> Option<core::ProbeSpec> {
-    let wire::ProbeDefinition { exec, tcp, http, interval, timeout, failures } = probe;
+    let wire::ProbeDefinition {
+        exec,
+        tcp,
+        http,
+        interval,
+        timeout,
+        failures,
+    } = probe;
     let kind = match (exec, tcp, http) {
         (Some(command), None, None) if !command.is_empty() => core::ProbeKind::Exec(command.clone()),
         (None, Some(address), None) => core::ProbeKind::Tcp(address.clone()),
@@ -350,29 +439,52 @@ fn probe_to_core(what: &str, probe: &wire::ProbeDefinition, faults: &mut Faults)
             return None;
         }
     };
-    Some(core::ProbeSpec { kind, interval: millis(*interval), timeout: millis(*timeout), failures: *failures })
+    Some(core::ProbeSpec {
+        kind,
+        interval: millis(*interval),
+        timeout: millis(*timeout),
+        failures: *failures,
+    })
 }
 
 /// A probe, as a file would say it.
 pub fn probe_to_wire(probe: &core::ProbeSpec) -> wire::ProbeDefinition {
-    let core::ProbeSpec { kind, interval, timeout, failures } = probe;
+    let core::ProbeSpec {
+        kind,
+        interval,
+        timeout,
+        failures,
+    } = probe;
     let (mut exec, mut tcp, mut http) = (None, None, None);
     match kind {
         core::ProbeKind::Exec(command) => exec = Some(command.clone()),
         core::ProbeKind::Tcp(address) => tcp = Some(address.clone()),
         core::ProbeKind::Http(url) => http = Some(url.clone()),
     }
-    wire::ProbeDefinition { exec, tcp, http, interval: text(*interval), timeout: text(*timeout), failures: *failures }
+    wire::ProbeDefinition {
+        exec,
+        tcp,
+        http,
+        interval: text(*interval),
+        timeout: text(*timeout),
+        failures: *failures,
+    }
 }
 
 fn restart_to_core(restart: &wire::RestartDefinition) -> core::RestartSpec {
     let wire::RestartDefinition { attempts, within } = restart;
-    core::RestartSpec { attempts: *attempts, within: millis(*within) }
+    core::RestartSpec {
+        attempts: *attempts,
+        within: millis(*within),
+    }
 }
 
 fn restart_to_wire(restart: &core::RestartSpec) -> wire::RestartDefinition {
     let core::RestartSpec { attempts, within } = restart;
-    wire::RestartDefinition { attempts: *attempts, within: text(*within) }
+    wire::RestartDefinition {
+        attempts: *attempts,
+        within: text(*within),
+    }
 }
 
 fn millis(duration: DurationText) -> Millis {

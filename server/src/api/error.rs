@@ -7,9 +7,12 @@ use client::wire::error::{FileError, Problem};
 
 use crate::raft::{ProposeError, ReadError, Refusal};
 
-/// Why a request is not done.
+/// Why a request is not done. Boxed: refusals are rare, and every handler's result carries room for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
+pub struct ApiError(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     status: StatusCode,
     code: String,
     detail: String,
@@ -22,7 +25,7 @@ pub struct ApiError {
 impl ApiError {
     /// A refusal with a status and a stable code.
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             status,
             code: code.into(),
             detail: detail.into(),
@@ -30,7 +33,7 @@ impl ApiError {
             leader: None,
             errors: Vec::new(),
             retry_after_s: None,
-        }
+        }))
     }
 
     /// 400: the request can't be understood.
@@ -41,30 +44,36 @@ impl ApiError {
     /// 404, with the nearest of the names that there are.
     pub fn not_found<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
         let nearest = nearest(name, names);
-        let hint = nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        let mut error = Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {kind} {name:?}{hint}"));
-        error.nearest = nearest;
+        let hint = nearest
+            .as_ref()
+            .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let mut error = Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no {kind} {name:?}{hint}"),
+        );
+        error.0.nearest = nearest;
         error
     }
 
     /// 422 with every error of a file.
     pub fn invalid(detail: impl Into<String>, errors: Vec<FileError>) -> Self {
         let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
-        error.errors = errors;
+        error.0.errors = errors;
         error
     }
 
     /// 503: no quorum can be reached from here.
     pub fn no_quorum(detail: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", detail);
-        error.retry_after_s = Some(1);
+        error.0.retry_after_s = Some(1);
         error
     }
 
     /// The same refusal, naming the leader.
     #[must_use]
     pub fn with_leader(mut self, leader: Option<String>) -> Self {
-        self.leader = leader;
+        self.0.leader = leader;
         self
     }
 }
@@ -89,7 +98,7 @@ impl From<Refusal> for ApiError {
             _ => StatusCode::CONFLICT,
         };
         let mut error = Self::new(status, refusal.code, refusal.text);
-        error.nearest = refusal.nearest;
+        error.0.nearest = refusal.nearest;
         error
     }
 }
@@ -101,7 +110,7 @@ impl From<ProposeError> for ApiError {
             ProposeError::NoLeader { .. } => Self::no_quorum(text),
             ProposeError::Overloaded => {
                 let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", text);
-                error.retry_after_s = Some(1);
+                error.0.retry_after_s = Some(1);
                 error
             }
             ProposeError::Unknown => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", text),
@@ -119,20 +128,32 @@ impl From<ReadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let Inner {
+            status,
+            code,
+            detail,
+            nearest,
+            leader,
+            errors,
+            retry_after_s,
+        } = *self.0;
         let problem = Problem {
             kind: "about:blank".to_owned(),
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: self.detail,
-            leader: self.leader,
-            nearest: self.nearest,
-            errors: self.errors,
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            code,
+            detail,
+            leader,
+            nearest,
+            errors,
         };
-        let mut response = (self.status, Json(problem)).into_response();
+        let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_s {
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response

@@ -36,7 +36,12 @@ pub struct EventsQuery {
 /// `GET /v1/events`: oldest first. Without `after` and `since`, the newest ones.
 pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) -> Answered<Events> {
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
-    let wait = query.wait.as_deref().map(change::wait).transpose()?.unwrap_or(Duration::ZERO);
+    let wait = query
+        .wait
+        .as_deref()
+        .map(change::wait)
+        .transpose()?
+        .unwrap_or(Duration::ZERO);
     let filter = filter(&query)?;
     let deadline = tokio::time::Instant::now() + wait;
     let read = ReadQuery::with(query.consistency.clone());
@@ -60,7 +65,11 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
 }
 
 /// The journal is on disk: reading it must not hold up the API's thread.
-async fn read_page(api: &Api, filter: &EventFilter, limit: usize) -> Result<crate::storage::journal::EventPage, ApiError> {
+async fn read_page(
+    api: &Api,
+    filter: &EventFilter,
+    limit: usize,
+) -> Result<crate::storage::journal::EventPage, ApiError> {
     let (journal, filter) = (api.raft().journal().clone(), filter.clone());
     tokio::task::spawn_blocking(move || journal.read(&filter, limit))
         .await
@@ -76,7 +85,9 @@ fn filter(query: &EventsQuery) -> Result<EventFilter, ApiError> {
     if let Some(severity) = query.severity.as_deref()
         && !["info", "warning", "error"].contains(&severity)
     {
-        return Err(ApiError::malformed(format!("severity={severity}: expected info, warning or error")));
+        return Err(ApiError::malformed(format!(
+            "severity={severity}: expected info, warning or error"
+        )));
     }
     Ok(EventFilter {
         after: query.after.map(Index),

@@ -30,8 +30,19 @@ pub async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Answere
         .remove_member(member.id)
         .await
         .map_err(|error| ApiError::new(StatusCode::CONFLICT, "conflict", error.to_string()))?;
-    let detail = format!("{name} (member {}) has left the Raft group; a new server of that name joins under a new id", member.id);
-    Ok(Reply::ok(index, Done { index: index.0, outcome: "done".to_owned(), detail, steps: Vec::new() }))
+    let detail = format!(
+        "{name} (member {}) has left the Raft group; a new server of that name joins under a new id",
+        member.id
+    );
+    Ok(Reply::ok(
+        index,
+        Done {
+            index: index.0,
+            outcome: "done".to_owned(),
+            detail,
+            steps: Vec::new(),
+        },
+    ))
 }
 
 /// Where the lead goes.
@@ -55,7 +66,9 @@ pub async fn move_leader(State(api): State<Api>, Body(asked): Body<Option<MoveLe
                 .members()
                 .find(|member| member.name.as_str() == name)
                 .map(|member| member.id)
-                .ok_or_else(|| ApiError::not_found("member", &name, state.members().map(|member| member.name.as_str())))?,
+                .ok_or_else(|| {
+                    ApiError::not_found("member", &name, state.members().map(|member| member.name.as_str()))
+                })?,
         ),
     };
     let moved = tokio::time::timeout(HAND_OVER_WAIT, api.raft().transfer_leader(to)).await;
@@ -65,9 +78,19 @@ pub async fn move_leader(State(api): State<Api>, Body(asked): Body<Option<MoveLe
             let leader = api.leader_name(&state).unwrap_or_else(|| "another member".to_owned());
             let index = state.applied();
             let detail = format!("{leader} leads now");
-            Ok(Reply::ok(index, Done { index: index.0, outcome: "done".to_owned(), detail, steps: Vec::new() }))
+            Ok(Reply::ok(
+                index,
+                Done {
+                    index: index.0,
+                    outcome: "done".to_owned(),
+                    detail,
+                    steps: Vec::new(),
+                },
+            ))
         }
         Ok(Err(error)) => Err(ApiError::new(StatusCode::CONFLICT, "conflict", error.to_string())),
-        Err(_) => Err(ApiError::no_quorum("the lead was not handed over in time; see `paceline status`")),
+        Err(_) => Err(ApiError::no_quorum(
+            "the lead was not handed over in time; see `paceline status`",
+        )),
     }
 }

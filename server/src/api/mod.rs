@@ -83,7 +83,9 @@ pub enum WithoutQuorum {
 impl Api {
     /// The API of the server whose Raft node this is.
     pub fn new(raft: RaftNode, config: Config) -> Self {
-        Self { inner: Arc::new(Inner { raft, config }) }
+        Self {
+            inner: Arc::new(Inner { raft, config }),
+        }
     }
 
     /// The Raft node.
@@ -103,15 +105,29 @@ impl Api {
     pub async fn view(&self, query: &ReadQuery, without: WithoutQuorum) -> Result<View, ApiError> {
         match query.consistency.as_deref() {
             None | Some("linearizable") => {}
-            Some("local") => return Ok(View { state: self.raft().state(), stale: true }),
+            Some("local") => {
+                return Ok(View {
+                    state: self.raft().state(),
+                    stale: true,
+                });
+            }
             Some(other) => {
                 let detail = format!("consistency={other}: expected \"linearizable\" or \"local\"");
                 return Err(ApiError::malformed(detail));
             }
         }
-        match (tokio::time::timeout(READ_WAIT, self.raft().read_barrier()).await, without) {
-            (Ok(Ok(())), _) => Ok(View { state: self.raft().state(), stale: false }),
-            (_, WithoutQuorum::Stale) => Ok(View { state: self.raft().state(), stale: true }),
+        match (
+            tokio::time::timeout(READ_WAIT, self.raft().read_barrier()).await,
+            without,
+        ) {
+            (Ok(Ok(())), _) => Ok(View {
+                state: self.raft().state(),
+                stale: false,
+            }),
+            (_, WithoutQuorum::Stale) => Ok(View {
+                state: self.raft().state(),
+                stale: true,
+            }),
             (Ok(Err(error)), WithoutQuorum::Refuse) => Err(error.into()),
             (Err(_), WithoutQuorum::Refuse) => Err(ApiError::no_quorum(
                 "no quorum confirmed this read in time; ask again, or ask with ?consistency=local for this node's own copy",
@@ -122,7 +138,10 @@ impl Api {
     /// The name of the leader's node, where one is known.
     pub fn leader_name(&self, state: &State) -> Option<String> {
         let leader = self.raft().leadership().borrow().leader?;
-        state.members().find(|member| member.id == leader).map(|member| member.name.as_str().to_owned())
+        state
+            .members()
+            .find(|member| member.id == leader)
+            .map(|member| member.name.as_str().to_owned())
     }
 }
 
@@ -139,14 +158,20 @@ pub struct Reply<T> {
 impl<T> Reply<T> {
     /// 200.
     pub fn ok(index: Index, body: T) -> Self {
-        Self { status: StatusCode::OK, index, body }
+        Self {
+            status: StatusCode::OK,
+            index,
+            body,
+        }
     }
 }
 
 impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
-        response.headers_mut().insert(HeaderName::from_static("x-index"), HeaderValue::from(self.index.0));
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-index"), HeaderValue::from(self.index.0));
         response
     }
 }
@@ -166,10 +191,15 @@ pub fn routes(api: Api) -> Router {
         .route("/v1/nodes/{node}/attributes", get(nodes::attributes))
         .route(
             "/v1/nodes/{node}/attributes/{key}",
-            get(nodes::attribute).put(nodes::put_attribute).delete(nodes::delete_attribute),
+            get(nodes::attribute)
+                .put(nodes::put_attribute)
+                .delete(nodes::delete_attribute),
         )
         .route("/v1/packages", get(packages::list))
-        .route("/v1/packages/{package}", get(packages::one).put(packages::put).delete(packages::delete))
+        .route(
+            "/v1/packages/{package}",
+            get(packages::one).put(packages::put).delete(packages::delete),
+        )
         .route("/v1/packages/{package}/explain", get(packages::explain))
         .route("/v1/packages/{package}/start", post(packages::start))
         .route("/v1/packages/{package}/stop", post(packages::stop))
@@ -194,12 +224,19 @@ pub fn routes(api: Api) -> Router {
 }
 
 async fn no_such_path(uri: axum::http::Uri) -> ApiError {
-    let detail = format!("there is no {}; the API's requests are described in docs/API.md", uri.path());
+    let detail = format!(
+        "there is no {}; the API's requests are described in docs/API.md",
+        uri.path()
+    );
     ApiError::new(StatusCode::NOT_FOUND, "not_found", detail)
 }
 
 async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("{} does not take {method}", uri.path()))
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{} does not take {method}", uri.path()),
+    )
 }
 
 /// A query string; what can't be understood is refused as a problem.
@@ -231,6 +268,8 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequest<
             ApiError::malformed(rejection.body_text())
         })?;
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| ApiError::malformed(format!("the body: {error}")))
+        serde_json::from_slice(text)
+            .map(Self)
+            .map_err(|error| ApiError::malformed(format!("the body: {error}")))
     }
 }

@@ -15,7 +15,13 @@ use super::{Answered, Api, ApiError, Asked, Body, ReadQuery, Reply, WithoutQuoru
 pub async fn list(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Nodes> {
     let view = api.view(&query, WithoutQuorum::Stale).await?;
     let nodes = convert::nodes(&view.state);
-    Ok(Reply::ok(view.state.applied(), Nodes { nodes, stale: view.stale }))
+    Ok(Reply::ok(
+        view.state.applied(),
+        Nodes {
+            nodes,
+            stale: view.stale,
+        },
+    ))
 }
 
 /// `GET /v1/nodes/N`.
@@ -28,7 +34,10 @@ pub async fn one(State(api): State<Api>, Path(name): Path<String>, Asked(query):
 /// `POST /v1/nodes/N/drain`: moves packages away and keeps them away.
 pub async fn drain(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
     let node = node_name(&api, &name)?;
-    let command = Command::SetDrain { node: node.clone(), drain: true };
+    let command = Command::SetDrain {
+        node: node.clone(),
+        drain: true,
+    };
     api.control(&terms, command, |state| {
         let left: Vec<&str> = convert::packages_on(state, &node);
         if left.is_empty() {
@@ -44,7 +53,8 @@ pub async fn drain(State(api): State<Api>, Path(name): Path<String>, terms: Term
 pub async fn resume(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
     let node = node_name(&api, &name)?;
     let detail = format!("{node} may be used again; nothing that runs elsewhere moves back by itself");
-    api.change(&terms, Command::SetDrain { node, drain: false }, detail).await
+    api.change(&terms, Command::SetDrain { node, drain: false }, detail)
+        .await
 }
 
 /// An operator's word.
@@ -66,11 +76,18 @@ pub async fn confirm_down(
 ) -> Answered<Done> {
     let node = node_name(&api, &name)?;
     if word.confirm != name {
-        let detail = format!("confirm is {:?}, not {name:?}: type the node's name to confirm that it is switched off", word.confirm);
+        let detail = format!(
+            "confirm is {:?}, not {name:?}: type the node's name to confirm that it is switched off",
+            word.confirm
+        );
         return Err(ApiError::invalid(detail, Vec::new()));
     }
-    let detail = format!("recorded: {} says that {node} is off; what it held may start elsewhere", word.by);
-    api.change(&terms, Command::ConfirmDown { node, by: word.by }, detail).await
+    let detail = format!(
+        "recorded: {} says that {node} is off; what it held may start elsewhere",
+        word.by
+    );
+    api.change(&terms, Command::ConfirmDown { node, by: word.by }, detail)
+        .await
 }
 
 /// `GET /v1/nodes/N/attributes`.
@@ -81,7 +98,12 @@ pub async fn attributes(
 ) -> Answered<Attributes> {
     let view = api.view(&query, WithoutQuorum::Refuse).await?;
     let node = find(&view.state, &name)?;
-    Ok(Reply::ok(view.state.applied(), Attributes { attributes: convert::attributes(node) }))
+    Ok(Reply::ok(
+        view.state.applied(),
+        Attributes {
+            attributes: convert::attributes(node),
+        },
+    ))
 }
 
 /// `GET /v1/nodes/N/attributes/KEY`: the value as a JSON string.
@@ -94,7 +116,11 @@ pub async fn attribute(
     let node = find(&view.state, &name)?;
     match node.attributes.get(&key) {
         Some(value) => Ok(Reply::ok(view.state.applied(), value.to_owned())),
-        None => Err(ApiError::not_found("attribute", &key, node.attributes.iter().map(|(key, _)| key))),
+        None => Err(ApiError::not_found(
+            "attribute",
+            &key,
+            node.attributes.iter().map(|(key, _)| key),
+        )),
     }
 }
 
@@ -106,7 +132,16 @@ pub async fn put_attribute(
     Body(value): Body<String>,
 ) -> Answered<Done> {
     let node = node_name(&api, &name)?;
-    api.change(&terms, Command::SetAttribute { node, key, value: Some(value) }, "set".to_owned()).await
+    api.change(
+        &terms,
+        Command::SetAttribute {
+            node,
+            key,
+            value: Some(value),
+        },
+        "set".to_owned(),
+    )
+    .await
 }
 
 /// `DELETE /v1/nodes/N/attributes/KEY`.
@@ -116,7 +151,12 @@ pub async fn delete_attribute(
     terms: Terms,
 ) -> Answered<Done> {
     let node = node_name(&api, &name)?;
-    api.change(&terms, Command::SetAttribute { node, key, value: None }, "removed".to_owned()).await
+    api.change(
+        &terms,
+        Command::SetAttribute { node, key, value: None },
+        "removed".to_owned(),
+    )
+    .await
 }
 
 /// A name from a path. One that is no name at all names nothing that exists.
@@ -125,7 +165,10 @@ fn node_name(api: &Api, name: &str) -> Result<NodeName, ApiError> {
 }
 
 fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a statemachine::node::Node, ApiError> {
-    NodeName::new(name).ok().and_then(|name| state.node_by_name(&name)).ok_or_else(|| unknown(state, name))
+    NodeName::new(name)
+        .ok()
+        .and_then(|name| state.node_by_name(&name))
+        .ok_or_else(|| unknown(state, name))
 }
 
 fn unknown(state: &Cluster, name: &str) -> ApiError {

@@ -18,11 +18,21 @@ use crate::storage::journal::EventRecord;
 pub async fn list(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Packages> {
     let view = api.view(&query, WithoutQuorum::Stale).await?;
     let packages = convert::packages(&view.state);
-    Ok(Reply::ok(view.state.applied(), Packages { packages, stale: view.stale }))
+    Ok(Reply::ok(
+        view.state.applied(),
+        Packages {
+            packages,
+            stale: view.stale,
+        },
+    ))
 }
 
 /// `GET /v1/packages/P`, with its definition.
-pub async fn one(State(api): State<Api>, Path(name): Path<String>, Asked(query): Asked<ReadQuery>) -> Answered<Package> {
+pub async fn one(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Asked(query): Asked<ReadQuery>,
+) -> Answered<Package> {
     let view = api.view(&query, WithoutQuorum::Stale).await?;
     let package = find(&view.state, &name)?;
     let mut body = convert::package(&view.state, package);
@@ -38,7 +48,10 @@ pub async fn put(
     Body(package): Body<PackageDefinition>,
 ) -> Answered<Done> {
     if package.name != name {
-        let detail = format!("the body defines {:?}, the path names {name:?}: give both the same name", package.name);
+        let detail = format!(
+            "the body defines {:?}, the path names {name:?}: give both the same name",
+            package.name
+        );
         return Err(ApiError::malformed(detail));
     }
     let state = api.raft().state();
@@ -61,7 +74,11 @@ pub async fn delete(State(api): State<Api>, Path(name): Path<String>, terms: Ter
     let names = members(&state, &name)?;
     let changes = names.iter().cloned().map(ConfigChange::RemovePackage).collect();
     api.control(&terms, Command::Configure { expect: None, changes }, |state| {
-        let left: Vec<&str> = names.iter().filter(|name| state.package(name).is_some()).map(PackageName::as_str).collect();
+        let left: Vec<&str> = names
+            .iter()
+            .filter(|name| state.package(name).is_some())
+            .map(PackageName::as_str)
+            .collect();
         if left.is_empty() {
             Settled::Done(format!("{name} is stopped and removed"))
         } else {
@@ -79,9 +96,12 @@ pub async fn explain(
 ) -> Answered<Explanation> {
     let view = api.view(&query, WithoutQuorum::Stale).await?;
     let package = find(&view.state, &name)?;
-    let explanation = statemachine::explain(&view.state, &package.spec.name)
-        .ok_or_else(|| unknown(&view.state, &name))?;
-    Ok(Reply::ok(view.state.applied(), convert::explanation(explanation, &because(&api, &view.state, package).await?, view.stale)))
+    let explanation =
+        statemachine::explain(&view.state, &package.spec.name).ok_or_else(|| unknown(&view.state, &name))?;
+    Ok(Reply::ok(
+        view.state.applied(),
+        convert::explanation(explanation, &because(&api, &view.state, package).await?, view.stale),
+    ))
 }
 
 /// `POST /v1/packages/P/start`.
@@ -103,7 +123,10 @@ async fn wish(api: &Api, name: &str, terms: &Terms, wish: Wish) -> Answered<Done
     let names = members(&api.raft().state(), name)?;
     let last = names.len().saturating_sub(1);
     for (position, package) in names.iter().enumerate() {
-        let command = Command::SetWish { package: package.clone(), wish };
+        let command = Command::SetWish {
+            package: package.clone(),
+            wish,
+        };
         // Each copy is a command of its own, so each needs a key of its own.
         let mut terms = terms.clone();
         if let (Some(request), true) = (&mut terms.request, names.len() > 1) {
@@ -120,9 +143,13 @@ async fn wish(api: &Api, name: &str, terms: &Terms, wish: Wish) -> Answered<Done
 /// `POST /v1/packages/P/promote`: makes a standby the active one of its group.
 pub async fn promote(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
     let package = find(&api.raft().state(), &name)?.spec.name.clone();
-    let command = Command::Promote { package: package.clone() };
+    let command = Command::Promote {
+        package: package.clone(),
+    };
     api.control(&terms, command, |state| {
-        let Some(row) = state.package(&package) else { return removed_meanwhile(&package) };
+        let Some(row) = state.package(&package) else {
+            return removed_meanwhile(&package);
+        };
         let text = convert::reason(state, row);
         match (row.state(), row.instance.as_ref().map(|instance| instance.mode)) {
             (PackageState::Running, Some(Mode::Active)) => Settled::Done(text),
@@ -154,9 +181,14 @@ pub async fn move_to(
         .ok()
         .filter(|to| state.node_by_name(to).is_some())
         .ok_or_else(|| ApiError::not_found("node", &asked.to, state.nodes().map(|node| node.name.as_str())))?;
-    let command = Command::Move { package: package.clone(), to: to.clone() };
+    let command = Command::Move {
+        package: package.clone(),
+        to: to.clone(),
+    };
     api.control(&terms, command, |state| {
-        let Some(row) = state.package(&package) else { return removed_meanwhile(&package) };
+        let Some(row) = state.package(&package) else {
+            return removed_meanwhile(&package);
+        };
         let text = convert::reason(state, row);
         let there = convert::node_of(state, row).is_some_and(|node| *node == to);
         match row.state() {
@@ -172,23 +204,38 @@ pub async fn move_to(
 pub async fn clear(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
     let package = find(&api.raft().state(), &name)?.spec.name.clone();
     let names = [package.clone()];
-    api.control(&terms, Command::Clear { package }, |state| all_settled(state, &names)).await
+    api.control(&terms, Command::Clear { package }, |state| all_settled(state, &names))
+        .await
 }
 
 /// `GET /v1/groups`.
 pub async fn groups(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Groups> {
     let view = api.view(&query, WithoutQuorum::Refuse).await?;
-    let groups = view.state.groups().map(|group| convert::group(&view.state, group)).collect();
+    let groups = view
+        .state
+        .groups()
+        .map(|group| convert::group(&view.state, group))
+        .collect();
     Ok(Reply::ok(view.state.applied(), Groups { groups }))
 }
 
 /// `GET /v1/groups/G`.
-pub async fn group(State(api): State<Api>, Path(name): Path<String>, Asked(query): Asked<ReadQuery>) -> Answered<Group> {
+pub async fn group(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Asked(query): Asked<ReadQuery>,
+) -> Answered<Group> {
     let view = api.view(&query, WithoutQuorum::Refuse).await?;
     let group = GroupName::new(&name)
         .ok()
         .and_then(|name| view.state.group(&name))
-        .ok_or_else(|| ApiError::not_found("group", &name, view.state.groups().map(|group| group.spec.name.as_str())))?;
+        .ok_or_else(|| {
+            ApiError::not_found(
+                "group",
+                &name,
+                view.state.groups().map(|group| group.spec.name.as_str()),
+            )
+        })?;
     Ok(Reply::ok(view.state.applied(), convert::group(&view.state, group)))
 }
 
@@ -197,7 +244,10 @@ pub async fn group(State(api): State<Api>, Path(name): Path<String>, Asked(query
 /// # Errors
 /// 404 with the nearest name.
 pub fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a Row, ApiError> {
-    PackageName::new(name).ok().and_then(|name| state.package(&name)).ok_or_else(|| unknown(state, name))
+    PackageName::new(name)
+        .ok()
+        .and_then(|name| state.package(&name))
+        .ok_or_else(|| unknown(state, name))
 }
 
 /// The package of this name, or all copies of the definition of this name.
@@ -209,11 +259,19 @@ pub fn members(state: &Cluster, name: &str) -> Result<Vec<PackageName>, ApiError
         return Ok(vec![package.spec.name.clone()]);
     }
     let copies = definition::copies_of(state, name);
-    if copies.is_empty() { Err(unknown(state, name)) } else { Ok(copies) }
+    if copies.is_empty() {
+        Err(unknown(state, name))
+    } else {
+        Ok(copies)
+    }
 }
 
 fn unknown(state: &Cluster, name: &str) -> ApiError {
-    ApiError::not_found("package", name, state.packages().map(|package| package.spec.name.as_str()))
+    ApiError::not_found(
+        "package",
+        name,
+        state.packages().map(|package| package.spec.name.as_str()),
+    )
 }
 
 fn removed_meanwhile(package: &PackageName) -> Settled {
@@ -247,7 +305,9 @@ const STORY_EVENTS_MAX: usize = 12;
 
 /// The events that led to where a package is, oldest first: from its last one back along the causes.
 async fn because(api: &Api, state: &Cluster, package: &Row) -> Result<Vec<EventRecord>, ApiError> {
-    let Some(last) = package.trail else { return Ok(Vec::new()) };
+    let Some(last) = package.trail else {
+        return Ok(Vec::new());
+    };
     let state_index = state.applied();
     let journal = api.raft().journal().clone();
     tokio::task::spawn_blocking(move || {
@@ -257,7 +317,9 @@ async fn because(api: &Api, state: &Cluster, package: &Row) -> Result<Vec<EventR
             && index <= state_index.0
             && story.len() < STORY_EVENTS_MAX
         {
-            let Ok(Some(event)) = journal.event(index, sequence) else { break };
+            let Ok(Some(event)) = journal.event(index, sequence) else {
+                break;
+            };
             next = event.cause;
             story.push(event);
         }
@@ -265,5 +327,11 @@ async fn because(api: &Api, state: &Cluster, package: &Row) -> Result<Vec<EventR
         story
     })
     .await
-    .map_err(|error| ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", error.to_string()))
+    .map_err(|error| {
+        ApiError::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "storage",
+            error.to_string(),
+        )
+    })
 }

@@ -15,7 +15,7 @@ pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> A
     let preview = match request {
         PlanRequest::Fail { node } => statemachine::preview_loss(state, &node_name(state, &node)?),
         other => {
-            let commands = commands(state, other)?;
+            let commands = commands(&api, state, other)?;
             statemachine::preview(state, &commands)
         }
     };
@@ -23,26 +23,45 @@ pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> A
     Ok(Reply::ok(state.applied(), convert::plan(state, preview)))
 }
 
-fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiError> {
+fn commands(api: &Api, state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiError> {
     let wish = |package: &str, wish| -> Result<Vec<Command>, ApiError> {
-        Ok(packages::members(state, package)?.into_iter().map(|package| Command::SetWish { package, wish }).collect())
+        Ok(packages::members(state, package)?
+            .into_iter()
+            .map(|package| Command::SetWish { package, wish })
+            .collect())
     };
     Ok(match request {
         PlanRequest::Apply { file } => {
             let config = config::read_file(&file)?;
+            config::check_lease(api, &config)?;
             let changes = definition::changes(state, &config)
                 .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
-            if changes.is_empty() { Vec::new() } else { vec![Command::Configure { expect: None, changes }] }
+            if changes.is_empty() {
+                Vec::new()
+            } else {
+                vec![Command::Configure { expect: None, changes }]
+            }
         }
         PlanRequest::Fail { .. } => Vec::new(),
-        PlanRequest::Drain { node } => vec![Command::SetDrain { node: node_name(state, &node)?, drain: true }],
-        PlanRequest::Resume { node } => vec![Command::SetDrain { node: node_name(state, &node)?, drain: false }],
+        PlanRequest::Drain { node } => vec![Command::SetDrain {
+            node: node_name(state, &node)?,
+            drain: true,
+        }],
+        PlanRequest::Resume { node } => vec![Command::SetDrain {
+            node: node_name(state, &node)?,
+            drain: false,
+        }],
         PlanRequest::Start { package } => wish(&package, Wish::Start)?,
         PlanRequest::Stop { package } => wish(&package, Wish::Stop)?,
         PlanRequest::Test { package } => wish(&package, Wish::Test)?,
-        PlanRequest::Promote { package } => vec![Command::Promote { package: package_name(state, &package)? }],
+        PlanRequest::Promote { package } => vec![Command::Promote {
+            package: package_name(state, &package)?,
+        }],
         PlanRequest::Move { package, to } => {
-            vec![Command::Move { package: package_name(state, &package)?, to: node_name(state, &to)? }]
+            vec![Command::Move {
+                package: package_name(state, &package)?,
+                to: node_name(state, &to)?,
+            }]
         }
     })
 }

@@ -14,14 +14,19 @@ pub async fn status(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> A
     let cluster = state.cluster();
     let mut warnings = Vec::new();
     if api.config().insecure {
-        warnings.push(format!("{} speaks plaintext beyond loopback ([tls] insecure = true)", api.config().name));
+        warnings.push(format!(
+            "{} speaks plaintext beyond loopback ([tls] insecure = true)",
+            api.config().name
+        ));
     }
     if let Some(fatal) = &raft.fatal {
         warnings.push(format!("{} has stopped taking part: {fatal}", api.config().name));
     }
     let voters = raft.voters.len();
     if voters < 3 && voters != 0 {
-        warnings.push(format!("{voters} voting server(s): the loss of one stops the cluster; run three"));
+        warnings.push(format!(
+            "{voters} voting server(s): the loss of one stops the cluster; run three"
+        ));
     }
     let body = Status {
         cluster: cluster.map_or_else(String::new, |cluster| cluster.spec.name.clone()),

@@ -7,8 +7,15 @@ use std::collections::BTreeMap;
 pub fn capacity(declared: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut capacity = BTreeMap::new();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    capacity.insert("cpu".to_owned(), u64::try_from(processors).unwrap_or(u64::MAX).saturating_mul(1_000));
-    if let Some(memory) = std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(memory_mib) {
+    capacity.insert(
+        "cpu".to_owned(),
+        u64::try_from(processors).unwrap_or(u64::MAX).saturating_mul(1_000),
+    );
+    if let Some(memory) = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .as_deref()
+        .and_then(memory_mib)
+    {
         capacity.insert("memory".to_owned(), memory);
     }
     capacity.extend(declared.iter().map(|(key, value)| (key.clone(), *value)));

@@ -121,7 +121,13 @@ impl Daemon {
     /// by that alone: their processes went with the kernel that ran them. One of another namespace on the same boot can't
     /// be looked into: where it names instances its session is not claimed to have ended.
     #[must_use]
-    pub fn begin(facts: Facts, servers: Vec<String>, found: Option<Record>, here: Place, now_ns: u64) -> (Self, Vec<DaemonAction>) {
+    pub fn begin(
+        facts: Facts,
+        servers: Vec<String>,
+        found: Option<Record>,
+        here: Place,
+        now_ns: u64,
+    ) -> (Self, Vec<DaemonAction>) {
         let mut daemon = Self {
             facts,
             record: Record::new(here.clone()),
@@ -149,7 +155,10 @@ impl Daemon {
                 let provable = record.place.boot != here.boot || record.instances.is_empty();
                 daemon.record.ended = record.ended;
                 if provable {
-                    daemon.record.ended.extend(record.session.map(|session| session.session));
+                    daemon
+                        .record
+                        .ended
+                        .extend(record.session.map(|session| session.session));
                 }
                 actions.push(DaemonAction::Record);
             }
@@ -161,7 +170,10 @@ impl Daemon {
 
     fn resume(&mut self, record: Record, actions: &mut Vec<DaemonAction>) {
         for recorded in &record.instances {
-            let key = InstanceKey { package: recorded.package.clone(), start: recorded.start };
+            let key = InstanceKey {
+                package: recorded.package.clone(),
+                start: recorded.start,
+            };
             actions.push(DaemonAction::Adopt {
                 key: key.clone(),
                 process: recorded.process,
@@ -185,7 +197,11 @@ impl Daemon {
     #[must_use]
     pub fn record(&self) -> Record {
         let mut record = self.record.clone();
-        record.instances = self.instances.iter().filter_map(|(key, instance)| instance.to_record(key)).collect();
+        record.instances = self
+            .instances
+            .iter()
+            .filter_map(|(key, instance)| instance.to_record(key))
+            .collect();
         record.instances.extend(self.ended.values().cloned());
         if let Some(session) = &mut record.session {
             session.reported = self.reports.last();
@@ -201,7 +217,9 @@ impl Daemon {
             Phase::Registering { next_ns } => next_ns,
             Phase::Serving => Some(self.next_renewal_ns),
         };
-        let report = self.report_ns.filter(|_| self.phase == Phase::Serving && !self.reports.is_empty());
+        let report = self
+            .report_ns
+            .filter(|_| self.phase == Phase::Serving && !self.reports.is_empty());
         let ending = match self.ending {
             Some(Ending::Leave { until_ns, .. }) => until_ns,
             Some(Ending::Restart { until_ns, .. }) => Some(until_ns),
@@ -209,7 +227,13 @@ impl Daemon {
         };
         let instances = self.instances.values().filter_map(Instance::next_ns);
         // What was due has been done or waits for an event, like an answer to a renewal: its time must not keep us awake.
-        phase.into_iter().chain(report).chain(ending).chain(instances).filter(|at| *at > now_ns).min()
+        phase
+            .into_iter()
+            .chain(report)
+            .chain(ending)
+            .chain(instances)
+            .filter(|at| *at > now_ns)
+            .min()
     }
 
     /// Where the long poll for a newer desired set is to be held: server, node, generation.
@@ -221,7 +245,10 @@ impl Daemon {
 
     /// The instances that have processes, with the epoch that names their directory.
     pub fn processes(&self) -> impl Iterator<Item = (&InstanceKey, u64)> {
-        self.instances.iter().filter(|(_, instance)| instance.has_process()).map(|(key, instance)| (key, instance.process))
+        self.instances
+            .iter()
+            .filter(|(_, instance)| instance.has_process())
+            .map(|(key, instance)| (key, instance.process))
     }
 }
 
@@ -251,12 +278,21 @@ pub fn step(daemon: &mut Daemon, now_ns: u64, event: DaemonEvent) -> Vec<DaemonA
                 daemon.next_renewal_ns = now_ns;
             }
         }
-        DaemonEvent::Spawned { key, supervisor, cgroup } => daemon.spawned(&key, supervisor, cgroup, &mut actions),
+        DaemonEvent::Spawned {
+            key,
+            supervisor,
+            cgroup,
+        } => daemon.spawned(&key, supervisor, cgroup, &mut actions),
         DaemonEvent::SpawnFailed { key, error } => daemon.spawn_failed(&key, &error),
         DaemonEvent::News { key, process, news } => daemon.hear(&key, process, news, now_ns, &mut actions),
         DaemonEvent::Gone { key, process } => daemon.gone(&key, process, now_ns),
         DaemonEvent::Probed { key, serial, error } => daemon.probed(&key, serial, error, now_ns, &mut actions),
-        DaemonEvent::Stop => daemon.ending = Some(Ending::Leave { until_ns: None, asked: false }),
+        DaemonEvent::Stop => {
+            daemon.ending = Some(Ending::Leave {
+                until_ns: None,
+                asked: false,
+            })
+        }
         DaemonEvent::Restart => daemon.begin_restart(now_ns, &mut actions),
     }
     daemon.settle(now_ns, &mut actions);
@@ -281,7 +317,9 @@ impl Daemon {
     }
 
     fn register(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
-        let Phase::Registering { next_ns: Some(next_ns) } = self.phase else { return };
+        let Phase::Registering { next_ns: Some(next_ns) } = self.phase else {
+            return;
+        };
         if now_ns < next_ns || self.ending.is_some() {
             return;
         }
@@ -307,15 +345,28 @@ impl Daemon {
             labels: self.facts.labels.clone(),
             api: self.facts.api.clone(),
         };
-        actions.push(DaemonAction::Register { server: self.servers.current().to_owned(), request: Box::new(request) });
+        actions.push(DaemonAction::Register {
+            server: self.servers.current().to_owned(),
+            request: Box::new(request),
+        });
     }
 
     fn registered(&mut self, answer: Registered, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         if !matches!(self.phase, Phase::Registering { .. }) {
             return;
         }
-        let Registered { cluster_id, node, session, servers } = answer;
-        self.record.session = Some(RecordedSession { cluster_id, node, session, reported: 0 });
+        let Registered {
+            cluster_id,
+            node,
+            session,
+            servers,
+        } = answer;
+        self.record.session = Some(RecordedSession {
+            cluster_id,
+            node,
+            session,
+            reported: 0,
+        });
         self.record.registering = None;
         self.record.ended.clear();
         self.servers.learn(&servers);
@@ -333,9 +384,18 @@ impl Daemon {
 
     fn register_failed(&mut self, code: &str, now_ns: u64) {
         self.servers.advance();
-        let refused = !matches!(code, "unreachable" | "not_ready" | "no_quorum" | "outcome_unknown" | "no_cluster" | "overloaded");
-        let wait = if refused { REGISTER_REFUSED_MS } else { REGISTER_RETRY_MS };
-        self.phase = Phase::Registering { next_ns: Some(now_ns.saturating_add(ms(wait))) };
+        let refused = !matches!(
+            code,
+            "unreachable" | "not_ready" | "no_quorum" | "outcome_unknown" | "no_cluster" | "overloaded"
+        );
+        let wait = if refused {
+            REGISTER_REFUSED_MS
+        } else {
+            REGISTER_RETRY_MS
+        };
+        self.phase = Phase::Registering {
+            next_ns: Some(now_ns.saturating_add(ms(wait))),
+        };
     }
 
     fn renew(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
@@ -360,15 +420,29 @@ impl Daemon {
         let wait = (self.retry_ms << self.unanswered.min(8)).min(self.renew_ms);
         self.unanswered += 1;
         self.next_renewal_ns = now_ns.saturating_add(ms(wait));
-        actions.push(DaemonAction::Renew { server: self.servers.current().to_owned(), request });
+        actions.push(DaemonAction::Renew {
+            server: self.servers.current().to_owned(),
+            request,
+        });
     }
 
     fn renewed(&mut self, server: &str, answer: Renewed, now_ns: u64, actions: &mut Vec<DaemonAction>) {
-        let Renewed { nonce, lease_ms, soft_ms, renew_ms, retry_ms, generation, desired, servers } = answer;
+        let Renewed {
+            nonce,
+            lease_ms,
+            soft_ms,
+            renew_ms,
+            retry_ms,
+            generation,
+            desired,
+            servers,
+        } = answer;
         if self.phase != Phase::Serving {
             return;
         }
-        let Some(sent_ns) = self.lease.answered(nonce, lease_ms, soft_ms) else { return };
+        let Some(sent_ns) = self.lease.answered(nonce, lease_ms, soft_ms) else {
+            return;
+        };
         self.servers.learn(&servers);
         self.servers.prefer(server);
         self.renew_ms = renew_ms.max(1);
@@ -382,7 +456,10 @@ impl Daemon {
             Some(desired) if known && generation > self.generation => self.take_desired(desired, generation),
             _ => {}
         }
-        if let Some(Ending::Restart { extended_ns: Some(extended_ns), .. }) = self.ending
+        if let Some(Ending::Restart {
+            extended_ns: Some(extended_ns),
+            ..
+        }) = self.ending
             && sent_ns >= extended_ns
         {
             self.ending = Some(Ending::Done);
@@ -394,13 +471,19 @@ impl Daemon {
     fn arm(&self, actions: &mut Vec<DaemonAction>) {
         for (key, instance) in &self.instances {
             if instance.has_process() && instance.deadline && instance.stage != Stage::Adopting {
-                actions.push(DaemonAction::Order { key: key.clone(), order: self.order_renew() });
+                actions.push(DaemonAction::Order {
+                    key: key.clone(),
+                    order: self.order_renew(),
+                });
             }
         }
     }
 
     pub(super) fn order_renew(&self) -> Order {
-        Order::Renew { deadline_ns: self.lease.deadline_ns(), soft_ns: self.lease.soft_ns() }
+        Order::Renew {
+            deadline_ns: self.lease.deadline_ns(),
+            soft_ns: self.lease.soft_ns(),
+        }
     }
 
     fn renew_failed(&mut self, code: &str, now_ns: u64, actions: &mut Vec<DaemonAction>) {
@@ -423,8 +506,14 @@ impl Daemon {
         self.instances.retain(|_, instance| instance.has_process());
         for (key, instance) in &mut self.instances {
             if instance.stage != Stage::Adopting {
-                instance.stage = Stage::Ending { failure: None, cause: "lease_ended" };
-                actions.push(DaemonAction::Order { key: key.clone(), order: Order::Kill });
+                instance.stage = Stage::Ending {
+                    failure: None,
+                    cause: "lease_ended",
+                };
+                actions.push(DaemonAction::Order {
+                    key: key.clone(),
+                    order: Order::Kill,
+                });
             }
         }
     }
@@ -433,7 +522,9 @@ impl Daemon {
         if !self.instances.is_empty() {
             return;
         }
-        self.record.ended.extend(self.record.session.take().map(|session| session.session));
+        self.record
+            .ended
+            .extend(self.record.session.take().map(|session| session.session));
         self.reports = Reports::default();
         self.ended.clear();
         self.phase = Phase::Registering { next_ns: Some(now_ns) };
@@ -447,20 +538,33 @@ impl Daemon {
         let Some(session) = &self.record.session else { return };
         let (node, session) = (session.node, session.session);
         let before = self.reports.last();
-        let Some(report) = self.reports.next() else { return };
-        let request = Report { node, session, sequence: report.sequence, observations: report.observations.clone() };
+        let Some(report) = self.reports.next_report() else {
+            return;
+        };
+        let request = Report {
+            node,
+            session,
+            sequence: report.sequence,
+            observations: report.observations.clone(),
+        };
         self.report_ns = None;
         if request.sequence != before {
             // The number is recorded before it is sent, so that no later daemon uses it for something else.
             actions.push(DaemonAction::Record);
         }
-        actions.push(DaemonAction::Report { server: self.servers.current().to_owned(), request });
+        actions.push(DaemonAction::Report {
+            server: self.servers.current().to_owned(),
+            request,
+        });
     }
 
     fn reported(&mut self, sequence: u64, generation: u64, now_ns: u64) {
         for seen in self.reports.answered(sequence) {
             if seen.state == "ended" {
-                self.ended.remove(&InstanceKey { package: seen.package, start: seen.start });
+                self.ended.remove(&InstanceKey {
+                    package: seen.package,
+                    start: seen.start,
+                });
             }
         }
         self.report_ns = Some(now_ns);
@@ -482,11 +586,21 @@ impl Daemon {
     }
 
     fn begin_restart(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
-        self.ending = Some(Ending::Restart { until_ns: now_ns.saturating_add(ms(RESTART_WAIT_MS)), extended_ns: None });
+        self.ending = Some(Ending::Restart {
+            until_ns: now_ns.saturating_add(ms(RESTART_WAIT_MS)),
+            extended_ns: None,
+        });
         match (&self.record.session, self.phase) {
             (Some(session), Phase::Serving) => {
-                let request = Extend { node: session.node, session: session.session, lease_ms: RESTART_LEASE_MS };
-                actions.push(DaemonAction::Extend { server: self.servers.current().to_owned(), request });
+                let request = Extend {
+                    node: session.node,
+                    session: session.session,
+                    lease_ms: RESTART_LEASE_MS,
+                };
+                actions.push(DaemonAction::Extend {
+                    server: self.servers.current().to_owned(),
+                    request,
+                });
             }
             _ => {
                 self.ending = Some(Ending::Done);
@@ -519,15 +633,26 @@ impl Daemon {
         };
         let ask = !asked && self.reports.is_empty();
         if ask {
-            let request = Leave { node: session.node, session: session.session };
-            actions.push(DaemonAction::Leave { server: self.servers.current().to_owned(), request });
+            let request = Leave {
+                node: session.node,
+                session: session.session,
+            };
+            actions.push(DaemonAction::Leave {
+                server: self.servers.current().to_owned(),
+                request,
+            });
         }
-        self.ending = Some(Ending::Leave { until_ns: Some(until), asked: asked || ask });
+        self.ending = Some(Ending::Leave {
+            until_ns: Some(until),
+            asked: asked || ask,
+        });
     }
 
     /// Nothing runs any more, which is proven: the next registration may name this session, whether it was left or not.
     fn close_session(&mut self, actions: &mut Vec<DaemonAction>) {
-        self.record.ended.extend(self.record.session.take().map(|session| session.session));
+        self.record
+            .ended
+            .extend(self.record.session.take().map(|session| session.session));
         self.ended.clear();
         self.ending = Some(Ending::Done);
         actions.extend([DaemonAction::Record, DaemonAction::Exit]);

@@ -27,7 +27,10 @@ impl InstanceKey {
     /// Of a desired instance.
     #[must_use]
     pub fn of(desired: &DesiredInstance) -> Self {
-        Self { package: desired.package.clone(), start: desired.start }
+        Self {
+            package: desired.package.clone(),
+            start: desired.start,
+        }
     }
 }
 
@@ -109,7 +112,9 @@ impl Instance {
     #[must_use]
     pub fn waiting(desired: DesiredInstance, now_ns: u64) -> Self {
         Self {
-            stage: Stage::Waiting { until_ns: now_ns.saturating_add(ms(desired.delay_ms)) },
+            stage: Stage::Waiting {
+                until_ns: now_ns.saturating_add(ms(desired.delay_ms)),
+            },
             process: 0,
             epoch: desired.epoch,
             mode: desired.mode.clone(),
@@ -159,7 +164,12 @@ impl Instance {
     pub const fn has_process(&self) -> bool {
         match self.stage {
             Stage::Waiting { .. } => false,
-            Stage::Adopting | Stage::Starting { .. } | Stage::Running | Stage::Changing { .. } | Stage::Restarting | Stage::Ending { .. } => true,
+            Stage::Adopting
+            | Stage::Starting { .. }
+            | Stage::Running
+            | Stage::Changing { .. }
+            | Stage::Restarting
+            | Stage::Ending { .. } => true,
         }
     }
 
@@ -193,10 +203,13 @@ impl Instance {
     #[must_use]
     pub fn next_ns(&self) -> Option<u64> {
         let own = match self.stage {
-            Stage::Waiting { until_ns } | Stage::Starting { until_ns, .. } | Stage::Changing { until_ns } => Some(until_ns),
+            Stage::Waiting { until_ns } | Stage::Starting { until_ns, .. } | Stage::Changing { until_ns } => {
+                Some(until_ns)
+            }
             Stage::Adopting | Stage::Running | Stage::Restarting | Stage::Ending { .. } => None,
         };
-        let probed = matches!(self.stage, Stage::Running | Stage::Starting { launched: true, .. }) && self.probe_definition().is_some();
+        let probed = matches!(self.stage, Stage::Running | Stage::Starting { launched: true, .. })
+            && self.probe_definition().is_some();
         let probe = probed.then(|| self.probe.asked.map_or(self.probe.next_ns, |(_, until)| until));
         own.into_iter().chain(probe).min()
     }
@@ -218,7 +231,14 @@ impl Instance {
 
     /// The same with a cause.
     #[must_use]
-    pub fn observe_end(&self, key: &InstanceKey, state: &str, cause: &str, code: Option<i32>, detail: &str) -> InstanceObservation {
+    pub fn observe_end(
+        &self,
+        key: &InstanceKey,
+        state: &str,
+        cause: &str,
+        code: Option<i32>,
+        detail: &str,
+    ) -> InstanceObservation {
         let mut end = detail.len().min(DETAIL_BYTES_MAX);
         while !detail.is_char_boundary(end) {
             end -= 1;

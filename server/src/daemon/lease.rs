@@ -98,7 +98,11 @@ mod tests {
         lease.sent(1, S);
         lease.sent(2, 2 * S);
         assert_eq!(lease.answered(2, 1_000, 200), Some(2 * S));
-        assert_eq!(lease.answered(1, 60_000, 200), None, "older ones are forgotten with a newer answer");
+        assert_eq!(
+            lease.answered(1, 60_000, 200),
+            None,
+            "older ones are forgotten with a newer answer"
+        );
         assert_eq!(lease.answered(2, 60_000, 200), None);
         assert_eq!(lease.deadline_ns(), 3 * S);
     }

@@ -45,7 +45,11 @@ impl ServerLink {
     /// Where the HTTP client can't be made.
     pub fn new(events: mpsc::Sender<DaemonEvent>) -> Result<Self, reqwest::Error> {
         // Connections are kept: a renewal must not wait for a handshake.
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_WAIT).tcp_nodelay(true).no_proxy().build()?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_WAIT)
+            .tcp_nodelay(true)
+            .no_proxy()
+            .build()?;
         Ok(Self { http, events })
     }
 
@@ -59,7 +63,10 @@ impl ServerLink {
     pub fn register(&self, server: String, request: Register) {
         let link = self.clone();
         tokio::spawn(async move {
-            let event = match link.post::<_, Registered>(&server, "register", &request, CHANGE_WAIT).await {
+            let event = match link
+                .post::<_, Registered>(&server, "register", &request, CHANGE_WAIT)
+                .await
+            {
                 Ok(answer) => DaemonEvent::Registered(Box::new(answer)),
                 Err(Failure { code, detail }) => {
                     if code != "unreachable" {
@@ -77,7 +84,10 @@ impl ServerLink {
         let link = self.clone();
         tokio::spawn(async move {
             let event = match link.post::<_, Renewed>(&server, "renew", &request, RENEW_WAIT).await {
-                Ok(answer) => DaemonEvent::Renewed { server, answer: Box::new(answer) },
+                Ok(answer) => DaemonEvent::Renewed {
+                    server,
+                    answer: Box::new(answer),
+                },
                 Err(Failure { code, detail }) => {
                     tracing::debug!(server, code, detail, "a renewal was not answered");
                     DaemonEvent::RenewFailed { code }
@@ -92,7 +102,10 @@ impl ServerLink {
         let link = self.clone();
         tokio::spawn(async move {
             let event = match link.post::<_, Reported>(&server, "report", &request, CHANGE_WAIT).await {
-                Ok(answer) => DaemonEvent::Reported { sequence: request.sequence, generation: answer.generation },
+                Ok(answer) => DaemonEvent::Reported {
+                    sequence: request.sequence,
+                    generation: answer.generation,
+                },
                 Err(Failure { code, detail }) => {
                     tracing::warn!(server, code, detail, "a report was not taken; it is sent again");
                     DaemonEvent::ReportFailed { code, detail }
@@ -121,8 +134,15 @@ impl ServerLink {
     pub fn leave(&self, server: String, request: Leave) {
         let link = self.clone();
         tokio::spawn(async move {
-            if let Err(Failure { code, detail }) = link.post::<_, Reported>(&server, "leave", &request, CHANGE_WAIT).await {
-                tracing::warn!(server, code, detail, "the end of the session was not taken; it ends with its lease");
+            if let Err(Failure { code, detail }) =
+                link.post::<_, Reported>(&server, "leave", &request, CHANGE_WAIT).await
+            {
+                tracing::warn!(
+                    server,
+                    code,
+                    detail,
+                    "the end of the session was not taken; it ends with its lease"
+                );
             }
             let _ = link.events.send(DaemonEvent::Left).await;
         });
@@ -163,17 +183,39 @@ impl ServerLink {
         answer.json::<Waited>().await.ok().map(|waited| waited.generation)
     }
 
-    async fn post<Q: Serialize, A: DeserializeOwned>(&self, server: &str, name: &str, request: &Q, wait: Duration) -> Result<A, Failure> {
-        let unreachable = |error: reqwest::Error| Failure { code: "unreachable".to_owned(), detail: root_cause(&error) };
+    async fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        server: &str,
+        name: &str,
+        request: &Q,
+        wait: Duration,
+    ) -> Result<A, Failure> {
+        let unreachable = |error: reqwest::Error| Failure {
+            code: "unreachable".to_owned(),
+            detail: root_cause(&error),
+        };
         let url = format!("http://{server}/daemon/v1/{name}");
-        let answer = self.http.post(url).timeout(wait).json(request).send().await.map_err(unreachable)?;
+        let answer = self
+            .http
+            .post(url)
+            .timeout(wait)
+            .json(request)
+            .send()
+            .await
+            .map_err(unreachable)?;
         if answer.status().is_success() {
             return answer.json().await.map_err(unreachable);
         }
         let status = answer.status();
         match answer.json::<Problem>().await {
-            Ok(problem) => Err(Failure { code: problem.code, detail: problem.detail }),
-            Err(_) => Err(Failure { code: "unreachable".to_owned(), detail: format!("{server} answered {status} without a reason") }),
+            Ok(problem) => Err(Failure {
+                code: problem.code,
+                detail: problem.detail,
+            }),
+            Err(_) => Err(Failure {
+                code: "unreachable".to_owned(),
+                detail: format!("{server} answered {status} without a reason"),
+            }),
         }
     }
 }

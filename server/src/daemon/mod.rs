@@ -7,19 +7,19 @@
 //!
 //! It speaks to servers only over HTTP, as on a remote machine, and knows nothing of Raft or storage.
 
+pub mod agents;
+pub mod capacity;
 pub mod core;
-pub mod reconcile;
 pub mod event;
 pub mod instance;
 pub mod lease;
-pub mod report;
-pub mod record;
-pub mod servers;
-pub mod agents;
 pub mod link;
-pub mod probes;
-pub mod capacity;
 pub mod machine;
+pub mod probes;
+pub mod reconcile;
+pub mod record;
+pub mod report;
+pub mod servers;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -29,12 +29,12 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use self::core::{Daemon, Facts, step};
 use crate::config::{Config, Role};
 use crate::serve;
 use crate::supervisor::DEFAULT_PATH;
 use crate::supervisor::clock::boottime_ns;
 use agents::exec::ExecAgent;
-use self::core::{Daemon, Facts, step};
 use event::{DaemonAction, DaemonEvent};
 use link::{ServerLink, Watched};
 use record::{Place, RecordError, RecordFile};
@@ -42,7 +42,17 @@ use record::{Place, RecordError, RecordFile};
 /// Events that may wait: tasks that make more wait for the loop.
 const EVENTS_MAX: usize = 4_096;
 /// Of this process's environment, what packages get too. The rest is not theirs.
-const ENVIRONMENT_PASSED: [&str; 9] = ["HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "PACELINE_NODE_ROOT"];
+const ENVIRONMENT_PASSED: [&str; 9] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "PACELINE_NODE_ROOT",
+];
 
 /// Runs the daemon of a node until it is told to end.
 ///
@@ -68,7 +78,10 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     };
     let facts = facts(config)?;
     let here = Place::here().context("can't read /proc")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
     runtime.block_on(async {
         let (daemon, actions) = Daemon::begin(facts, servers(config), found, here, boottime_ns());
         Loop::new(config, record, daemon)?.run(actions).await
@@ -76,12 +89,18 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn facts(config: &Config) -> anyhow::Result<Facts> {
-    let mut environment: BTreeMap<String, String> =
-        ENVIRONMENT_PASSED.iter().filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))).collect();
-    environment.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned()));
+    let mut environment: BTreeMap<String, String> = ENVIRONMENT_PASSED
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?)))
+        .collect();
+    environment.insert(
+        "PATH".to_owned(),
+        std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned()),
+    );
     Ok(Facts {
         name: config.name.clone(),
-        machine: machine::machine(&config.data_dir).with_context(|| format!("can't use {}", config.data_dir.display()))?,
+        machine: machine::machine(&config.data_dir)
+            .with_context(|| format!("can't use {}", config.data_dir.display()))?,
         capacity: capacity::capacity(&config.capacity),
         labels: config.labels.clone(),
         api: config.api_advertised(),
@@ -92,7 +111,11 @@ fn facts(config: &Config) -> anyhow::Result<Facts> {
 
 /// The node's own server first: it answers while the network is down, and then says so.
 fn servers(config: &Config) -> Vec<String> {
-    let own = config.peer.iter().map(ToString::to_string).filter(|_| config.has(Role::Server));
+    let own = config
+        .peer
+        .iter()
+        .map(ToString::to_string)
+        .filter(|_| config.has(Role::Server));
     let mut servers: Vec<String> = Vec::new();
     for server in own.chain(config.join.iter().cloned()) {
         if !servers.contains(&server) {
@@ -120,7 +143,15 @@ impl Loop {
         let (watched, receiver) = watch::channel(None);
         tokio::spawn(link.clone().hints(receiver));
         let agent = ExecAgent::new(config.run_dir(), sender);
-        Ok(Self { record, daemon, agent, link, events, found: std::collections::VecDeque::new(), watched })
+        Ok(Self {
+            record,
+            daemon,
+            agent,
+            link,
+            events,
+            found: std::collections::VecDeque::new(),
+            watched,
+        })
     }
 
     async fn run(mut self, actions: Vec<DaemonAction>) -> anyhow::Result<ExitCode> {
@@ -139,7 +170,9 @@ impl Loop {
                 None => {
                     self.publish();
                     let now = boottime_ns();
-                    let wait = self.daemon.next_ns(now).map_or(Duration::from_secs(3_600), |at| Duration::from_nanos(at.saturating_sub(now)));
+                    let wait = self.daemon.next_ns(now).map_or(Duration::from_secs(3_600), |at| {
+                        Duration::from_nanos(at.saturating_sub(now))
+                    });
                     tokio::select! {
                         Some(event) = self.events.recv() => event,
                         _ = terminate.recv() => DaemonEvent::Stop,
@@ -158,17 +191,31 @@ impl Loop {
     fn perform(&mut self, actions: Vec<DaemonAction>) -> anyhow::Result<bool> {
         for action in actions {
             match action {
-                DaemonAction::Record => self.record.write(&self.daemon.record()).context("a daemon that can't record may not go on")?,
+                DaemonAction::Record => self
+                    .record
+                    .write(&self.daemon.record())
+                    .context("a daemon that can't record may not go on")?,
                 DaemonAction::Spawn { key, spec } => {
                     let event = match self.agent.spawn(&key, *spec) {
-                        Ok((supervisor, cgroup)) => DaemonEvent::Spawned { key, supervisor, cgroup },
+                        Ok((supervisor, cgroup)) => DaemonEvent::Spawned {
+                            key,
+                            supervisor,
+                            cgroup,
+                        },
                         Err(error) => DaemonEvent::SpawnFailed { key, error },
                     };
                     self.found.push_back(event);
                 }
                 DaemonAction::Order { key, order } => self.agent.order(&key, &order),
-                DaemonAction::Adopt { key, process, supervisor, cgroup } => self.agent.adopt(&key, process, supervisor, cgroup),
-                DaemonAction::Probe { key, serial, probe } => probes::ask(self.link.http(), self.agent.events(), key, serial, probe),
+                DaemonAction::Adopt {
+                    key,
+                    process,
+                    supervisor,
+                    cgroup,
+                } => self.agent.adopt(&key, process, supervisor, cgroup),
+                DaemonAction::Probe { key, serial, probe } => {
+                    probes::ask(self.link.http(), self.agent.events(), key, serial, probe)
+                }
                 DaemonAction::Register { server, request } => self.link.register(server, *request),
                 DaemonAction::Renew { server, request } => self.link.renew(server, request),
                 DaemonAction::Report { server, request } => self.link.report(server, request),
@@ -197,18 +244,51 @@ fn log(event: &DaemonEvent) {
     use crate::supervisor::protocol::News;
     match event {
         DaemonEvent::Registered(answer) => tracing::info!(node = answer.node, session = answer.session, "registered"),
-        DaemonEvent::News { key, process, news: News::Started { package_pid, containment } } => {
-            tracing::info!(package = key.package, epoch = process, pid = package_pid, ?containment, "started");
+        DaemonEvent::News {
+            key,
+            process,
+            news: News::Started {
+                package_pid,
+                containment,
+            },
+        } => {
+            tracing::info!(
+                package = key.package,
+                epoch = process,
+                pid = package_pid,
+                ?containment,
+                "started"
+            );
         }
-        DaemonEvent::News { key, process, news: News::Ended(ended) } => {
+        DaemonEvent::News {
+            key,
+            process,
+            news: News::Ended(ended),
+        } => {
             tracing::info!(package = key.package, epoch = process, cause = ?ended.cause, detail = ended.detail, "ended");
         }
-        DaemonEvent::News { key, process, news: News::Answered { epoch, error } } => {
-            tracing::info!(package = key.package, process, epoch, error, "answered a change of mode");
+        DaemonEvent::News {
+            key,
+            process,
+            news: News::Answered { epoch, error },
+        } => {
+            tracing::info!(
+                package = key.package,
+                process,
+                epoch,
+                error,
+                "answered a change of mode"
+            );
         }
-        DaemonEvent::Gone { key, process } => tracing::warn!(package = key.package, epoch = process, "its supervisor was killed; nothing is left"),
+        DaemonEvent::Gone { key, process } => tracing::warn!(
+            package = key.package,
+            epoch = process,
+            "its supervisor was killed; nothing is left"
+        ),
         DaemonEvent::SpawnFailed { key, error } => tracing::error!(package = key.package, error, "can't start"),
-        DaemonEvent::RenewFailed { code } if code == "session_ended" => tracing::warn!("the session is over: killing what it ran"),
+        DaemonEvent::RenewFailed { code } if code == "session_ended" => {
+            tracing::warn!("the session is over: killing what it ran")
+        }
         DaemonEvent::Stop => tracing::info!("stopping all packages, then leaving"),
         DaemonEvent::Restart => tracing::info!("ending for a restart; packages run on"),
         _ => {}

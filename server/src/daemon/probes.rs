@@ -10,7 +10,13 @@ use super::event::DaemonEvent;
 use super::instance::InstanceKey;
 
 /// Asks once, in a task of its own; the answer comes as an event.
-pub fn ask(http: &reqwest::Client, events: &mpsc::Sender<DaemonEvent>, key: InstanceKey, serial: u64, probe: ProbeDefinition) {
+pub fn ask(
+    http: &reqwest::Client,
+    events: &mpsc::Sender<DaemonEvent>,
+    key: InstanceKey,
+    serial: u64,
+    probe: ProbeDefinition,
+) {
     let (http, events) = (http.clone(), events.clone());
     tokio::spawn(async move {
         let error = match tokio::time::timeout(Duration::from_millis(probe.timeout.ms), answer(&http, &probe)).await {
@@ -24,12 +30,23 @@ pub fn ask(http: &reqwest::Client, events: &mpsc::Sender<DaemonEvent>, key: Inst
 
 async fn answer(http: &reqwest::Client, probe: &ProbeDefinition) -> Result<(), String> {
     if let Some(address) = &probe.tcp {
-        return TcpStream::connect(address).await.map(drop).map_err(|error| format!("{address}: {error}"));
+        return TcpStream::connect(address)
+            .await
+            .map(drop)
+            .map_err(|error| format!("{address}: {error}"));
     }
     if let Some(url) = &probe.http {
-        let answer = http.get(url).send().await.map_err(|error| format!("{url}: {}", root_cause(&error)))?;
+        let answer = http
+            .get(url)
+            .send()
+            .await
+            .map_err(|error| format!("{url}: {}", root_cause(&error)))?;
         let status = answer.status();
-        return if status.is_success() || status.is_redirection() { Ok(()) } else { Err(format!("{url} answered {status}")) };
+        return if status.is_success() || status.is_redirection() {
+            Ok(())
+        } else {
+            Err(format!("{url} answered {status}"))
+        };
     }
     Err("the probe names neither exec, tcp nor http".to_owned())
 }

@@ -130,7 +130,11 @@ impl Record {
         let mark = self.marks.entry(package.to_owned()).or_default();
         *mark = epoch.max(*mark);
         while self.marks.len() > MARKS_MAX {
-            let lowest = self.marks.iter().min_by_key(|(_, mark)| **mark).map(|(name, mark)| (name.clone(), *mark));
+            let lowest = self
+                .marks
+                .iter()
+                .min_by_key(|(_, mark)| **mark)
+                .map(|(name, mark)| (name.clone(), *mark));
             let Some((name, mark)) = lowest else { return };
             self.marks.remove(&name);
             self.floor = self.floor.max(mark);
@@ -184,9 +188,18 @@ impl RecordFile {
     /// [`RecordError::Locked`] names the other daemon.
     pub fn lock(directory: &Path) -> Result<Self, RecordError> {
         let file = directory.join(LOCK_FILE);
-        let failed = |source| RecordError::Io { file: file.clone(), source };
+        let failed = |source| RecordError::Io {
+            file: file.clone(),
+            source,
+        };
         fs::create_dir_all(directory).map_err(failed)?;
-        let lock = fs::File::options().create(true).truncate(false).read(true).write(true).open(&file).map_err(failed)?;
+        let lock = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&file)
+            .map_err(failed)?;
         let whole = |kind: i32| libc::flock {
             l_type: kind as i16,
             l_whence: libc::SEEK_SET as i16,
@@ -197,11 +210,17 @@ impl RecordFile {
         if let Err(errno) = fcntl(&lock, FcntlArg::F_SETLK(&whole(libc::F_WRLCK))) {
             let mut holder = whole(libc::F_WRLCK);
             return match fcntl(&lock, FcntlArg::F_GETLK(&mut holder)) {
-                Ok(_) if holder.l_pid > 0 => Err(RecordError::Locked { directory: directory.to_owned(), pid: holder.l_pid }),
+                Ok(_) if holder.l_pid > 0 => Err(RecordError::Locked {
+                    directory: directory.to_owned(),
+                    pid: holder.l_pid,
+                }),
                 _ => Err(failed(errno.into())),
             };
         }
-        Ok(Self { directory: directory.to_owned(), _lock: lock })
+        Ok(Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Reads the record of an earlier daemon.
@@ -217,7 +236,12 @@ impl RecordFile {
         };
         let record: Record = match serde_json::from_slice(&bytes) {
             Ok(record) => record,
-            Err(error) => return Err(RecordError::Foreign { file, problem: error.to_string() }),
+            Err(error) => {
+                return Err(RecordError::Foreign {
+                    file,
+                    problem: error.to_string(),
+                });
+            }
         };
         if record.format != FORMAT {
             let problem = format!("format {}, expected {FORMAT}", record.format);
@@ -246,7 +270,11 @@ mod tests {
     use super::*;
 
     fn place() -> Place {
-        Place { boot: "b".to_owned(), pid_namespace: 1, cgroup_namespace: 2 }
+        Place {
+            boot: "b".to_owned(),
+            pid_namespace: 1,
+            cgroup_namespace: 2,
+        }
     }
 
     #[test]
@@ -257,7 +285,10 @@ mod tests {
         assert!(!record.is_fresh("a", 5));
         assert!(!record.is_fresh("a", 4));
         assert!(record.is_fresh("a", 6));
-        assert!(record.is_fresh("b", 4), "another package of the same desired set may have a lower one");
+        assert!(
+            record.is_fresh("b", 4),
+            "another package of the same desired set may have a lower one"
+        );
     }
 
     #[test]

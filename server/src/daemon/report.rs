@@ -29,8 +29,15 @@ impl Reports {
     /// manager has seen it or not; an empty one of the same number makes sure, without effect where it was seen.
     #[must_use]
     pub fn resume(last: u64) -> Self {
-        let under_way = (last > 0).then(|| Numbered { sequence: last, observations: Vec::new() });
-        Self { waiting: Vec::new(), under_way, last }
+        let under_way = (last > 0).then(|| Numbered {
+            sequence: last,
+            observations: Vec::new(),
+        });
+        Self {
+            waiting: Vec::new(),
+            under_way,
+            last,
+        }
     }
 
     /// Adds an observation; an earlier one of the same instance and state that was not sent yet is replaced.
@@ -48,12 +55,15 @@ impl Reports {
     }
 
     /// The report to send now: the one in doubt, or the next. Its number must be recorded before it is sent.
-    pub fn next(&mut self) -> Option<&Numbered> {
+    pub fn next_report(&mut self) -> Option<&Numbered> {
         if self.under_way.is_none() && !self.waiting.is_empty() {
             let rest = self.waiting.split_off(self.waiting.len().min(OBSERVATIONS_PER_REPORT));
             let observations = std::mem::replace(&mut self.waiting, rest);
             self.last += 1;
-            self.under_way = Some(Numbered { sequence: self.last, observations });
+            self.under_way = Some(Numbered {
+                sequence: self.last,
+                observations,
+            });
         }
         self.under_way.as_ref()
     }
@@ -82,10 +92,9 @@ impl Reports {
     #[must_use]
     pub fn holds_end(&self, package: &str, start: u64) -> bool {
         let under_way = self.under_way.iter().flat_map(|report| &report.observations);
-        self.waiting
-            .iter()
-            .chain(under_way)
-            .any(|observation| observation.package == package && observation.start == start && observation.state == "ended")
+        self.waiting.iter().chain(under_way).any(|observation| {
+            observation.package == package && observation.start == start && observation.state == "ended"
+        })
     }
 }
 
@@ -110,15 +119,25 @@ mod tests {
     fn one_at_a_time_in_order_and_again_until_answered() {
         let mut reports = Reports::default();
         reports.push(saw("a", "running", 1));
-        assert_eq!(reports.next().map(|report| report.sequence), Some(1));
+        assert_eq!(reports.next_report().map(|report| report.sequence), Some(1));
         reports.push(saw("a", "failing", 1));
         reports.push(saw("a", "ended", 1));
-        assert_eq!(reports.next().map(|report| report.sequence), Some(1), "sent again under its number");
+        assert_eq!(
+            reports.next_report().map(|report| report.sequence),
+            Some(1),
+            "sent again under its number"
+        );
         assert_eq!(reports.answered(1).len(), 1);
         assert_eq!(reports.answered(1).len(), 0, "an answer counts once");
-        let next = reports.next().unwrap().clone();
+        let next = reports.next_report().unwrap().clone();
         assert_eq!(next.sequence, 2);
-        assert_eq!(next.observations.iter().map(|seen| seen.state.as_str()).collect::<Vec<_>>(), ["failing", "ended"]);
+        assert_eq!(
+            next.observations
+                .iter()
+                .map(|seen| seen.state.as_str())
+                .collect::<Vec<_>>(),
+            ["failing", "ended"]
+        );
         reports.answered(2);
         assert!(reports.is_empty());
     }
@@ -129,15 +148,21 @@ mod tests {
         for epoch in 1..1_000 {
             reports.push(saw("a", "running", epoch));
         }
-        assert_eq!(reports.next().unwrap().observations, [saw("a", "running", 999)]);
+        assert_eq!(reports.next_report().unwrap().observations, [saw("a", "running", 999)]);
     }
 
     #[test]
     fn a_restart_settles_the_one_in_doubt_first() {
         let mut reports = Reports::resume(5);
         reports.push(saw("a", "running", 1));
-        assert_eq!(reports.next(), Some(&Numbered { sequence: 5, observations: Vec::new() }));
+        assert_eq!(
+            reports.next_report(),
+            Some(&Numbered {
+                sequence: 5,
+                observations: Vec::new()
+            })
+        );
         reports.answered(5);
-        assert_eq!(reports.next().map(|report| report.sequence), Some(6));
+        assert_eq!(reports.next_report().map(|report| report.sequence), Some(6));
     }
 }

@@ -15,7 +15,11 @@ impl Servers {
     /// From the node file: own server first, then those to join.
     #[must_use]
     pub fn new(configured: Vec<String>) -> Self {
-        Self { list: configured.clone(), configured, current: 0 }
+        Self {
+            list: configured.clone(),
+            configured,
+            current: 0,
+        }
     }
 
     /// The one to ask.

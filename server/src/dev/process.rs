@@ -20,16 +20,28 @@ const KILL_MAX: Duration = Duration::from_secs(5);
 
 /// Every process of the node with this data directory. Zombies have no environment any more, so they do not count.
 pub(super) fn of_node(data_dir: &Path) -> Vec<Pid> {
-    let mut wanted = format!("{NODE_ROOT}=").into_bytes();
-    wanted.extend_from_slice(data_dir.as_os_str().as_bytes());
+    find(data_dir, |_| true)
+}
+
+/// Whether any package of the node still runs.
+pub(super) fn runs_packages(data_dir: &Path) -> bool {
+    !find(data_dir, |variable| variable.starts_with(b"PACELINE_PACKAGE=")).is_empty()
+}
+
+/// Processes of the node with any variable that is `also` looked for.
+fn find(data_dir: &Path, also: impl Fn(&[u8]) -> bool) -> Vec<Pid> {
+    let mut root = format!("{NODE_ROOT}=").into_bytes();
+    root.extend_from_slice(data_dir.as_os_str().as_bytes());
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| {
-            std::fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
+            std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                let variables = || environment.split(|byte| *byte == 0);
+                variables().any(|variable| variable == root) && variables().any(&also)
+            })
         })
         .map(Pid::from_raw)
         .collect()
@@ -82,6 +94,7 @@ mod tests {
         while of_node(folder.path()).len() < 3 && began.elapsed() < Duration::from_secs(5) {
             std::thread::yield_now();
         }
+        assert!(!runs_packages(folder.path()));
         assert_eq!(kill_all(folder.path()).count, 3);
         child.wait().unwrap();
         assert!(of_node(folder.path()).is_empty());

@@ -50,17 +50,27 @@ pub struct Refusal {
 impl Answer {
     pub(super) fn of(applied: &Applied) -> Self {
         match &applied.outcome {
-            Ok(Accepted::Repeated { index, first }) => {
-                Self { index: *index, result: Ok(Fact::of(first)), repeated: true }
-            }
-            Ok(accepted) => Self { index: applied.index, result: Ok(Fact::of(accepted)), repeated: false },
+            Ok(Accepted::Repeated { index, first }) => Self {
+                index: *index,
+                result: Ok(Fact::of(first)),
+                repeated: true,
+            },
+            Ok(accepted) => Self {
+                index: applied.index,
+                result: Ok(Fact::of(accepted)),
+                repeated: false,
+            },
             Err(rejection) => {
                 let refusal = Refusal {
                     code: rejection.code().to_owned(),
                     text: rejection.to_string(),
                     nearest: rejection.nearest().map(ToOwned::to_owned),
                 };
-                Self { index: applied.index, result: Err(refusal), repeated: false }
+                Self {
+                    index: applied.index,
+                    result: Err(refusal),
+                    repeated: false,
+                }
             }
         }
     }
@@ -70,7 +80,10 @@ impl Fact {
     fn of(accepted: &Accepted) -> Self {
         match accepted {
             Accepted::Done => Self::Done,
-            Accepted::Registered { node, session } => Self::Registered { node: *node, session: *session },
+            Accepted::Registered { node, session } => Self::Registered {
+                node: *node,
+                session: *session,
+            },
             Accepted::MemberAdded { member } => Self::MemberAdded { member: *member },
             Accepted::Repeated { first, .. } => Self::of(first),
         }

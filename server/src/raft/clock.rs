@@ -84,7 +84,10 @@ mod tests {
         assert_eq!(clock.now(Term(3), start), None);
         clock.take_over(Term(3), Timestamp(5000), start);
         clock.take_over(Term(3), Timestamp(9000), start.plus(Duration::from_secs(9)));
-        assert_eq!(clock.now(Term(3), start.plus(Duration::from_millis(20))), Some(Timestamp(5020)));
+        assert_eq!(
+            clock.now(Term(3), start.plus(Duration::from_millis(20))),
+            Some(Timestamp(5020))
+        );
         assert_eq!(clock.now(Term(4), start), None);
     }
 }

@@ -53,12 +53,18 @@ pub fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Bytes, Code
 pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, CodecError> {
     match bytes.split_first() {
         Some((&FORMAT, body)) => rmp_serde::from_slice(body).map_err(|error| shape(what, &error)),
-        other => Err(CodecError::Format { what, found: other.map(|(format, _)| *format) }),
+        other => Err(CodecError::Format {
+            what,
+            found: other.map(|(format, _)| *format),
+        }),
     }
 }
 
 fn shape(what: &'static str, error: &dyn std::fmt::Display) -> CodecError {
-    CodecError::Shape { what, text: error.to_string() }
+    CodecError::Shape {
+        what,
+        text: error.to_string(),
+    }
 }
 
 /// Encodes one proposal, for [`batch`]. Done by whoever proposes, so that the Raft thread only copies bytes.
@@ -66,15 +72,17 @@ fn shape(what: &'static str, error: &dyn std::fmt::Display) -> CodecError {
 /// # Errors
 /// Where a value has no encoding.
 pub fn proposal(proposal: &Proposal) -> Result<Bytes, CodecError> {
-    rmp_serde::to_vec_named(proposal).map(Bytes::from).map_err(|error| shape("proposal", &error))
+    rmp_serde::to_vec_named(proposal)
+        .map(Bytes::from)
+        .map_err(|error| shape("proposal", &error))
 }
 
-/// Checks that bytes from another server are a proposal: one that can't be decoded would stop every server.
+/// Decodes a proposal of another server, before it gets near the log: one that can't be decoded would stop every server.
 ///
 /// # Errors
 /// [`CodecError`].
-pub fn check_proposal(bytes: &[u8]) -> Result<(), CodecError> {
-    rmp_serde::from_slice::<Proposal>(bytes).map(drop).map_err(|error| shape("proposal", &error))
+pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, CodecError> {
+    rmp_serde::from_slice(bytes).map_err(|error| shape("proposal", &error))
 }
 
 /// The bytes of a [`Batch`] of encoded proposals, without decoding them.
@@ -157,7 +165,10 @@ pub fn stored_entry(entry: Entry) -> Result<storage::LogEntry, CodecError> {
         openraft::EntryPayload::Normal(batch) => storage::Payload::Batch(batch.0),
         openraft::EntryPayload::Membership(value) => storage::Payload::Membership(membership(&value)?),
     };
-    Ok(storage::LogEntry { id: stored_log_id(&entry.log_id), payload })
+    Ok(storage::LogEntry {
+        id: stored_log_id(&entry.log_id),
+        payload,
+    })
 }
 
 /// openraft's form of a stored entry.
@@ -170,7 +181,10 @@ pub fn entry(stored: storage::LogEntry) -> Result<Entry, CodecError> {
         storage::Payload::Batch(bytes) => openraft::EntryPayload::Normal(BatchBytes(bytes)),
         storage::Payload::Membership(bytes) => openraft::EntryPayload::Membership(decode_membership(&bytes)?),
     };
-    Ok(Entry { log_id: log_id(stored.id), payload })
+    Ok(Entry {
+        log_id: log_id(stored.id),
+        payload,
+    })
 }
 
 /// A log id on the wire.
@@ -188,7 +202,11 @@ pub fn wire_vote(value: &super::types::Vote) -> WireVote {
 /// A vote from the wire.
 #[must_use]
 pub fn from_wire_vote((term, member, committed): WireVote) -> super::types::Vote {
-    vote(storage::Vote { term, member, committed })
+    vote(storage::Vote {
+        term,
+        member,
+        committed,
+    })
 }
 
 /// A log id for the wire.
@@ -289,27 +307,47 @@ mod tests {
 
     #[test]
     fn a_batch_put_together_from_bytes_is_what_serde_would_have_written() {
-        let proposals = vec![
-            Proposal { request: None, command: Command::Tick },
+        let proposals = [
             Proposal {
-                request: Some(RequestId { client: "c".to_owned(), key: "k".to_owned() }),
-                command: Command::Move { package: PackageName::new("p").unwrap(), to: NodeName::new("n1").unwrap() },
+                request: None,
+                command: Command::Tick,
+            },
+            Proposal {
+                request: Some(RequestId {
+                    client: "c".to_owned(),
+                    key: "k".to_owned(),
+                }),
+                command: Command::Move {
+                    package: PackageName::new("p").unwrap(),
+                    to: NodeName::new("n1").unwrap(),
+                },
             },
         ];
         let bytes: Vec<Bytes> = proposals.iter().map(|one| proposal(one).unwrap()).collect();
         for count in [0, 1, 2] {
             let batch_bytes = batch(Timestamp(7), 1 << 40, &bytes[..count]);
-            let expected = Batch { at: Timestamp(7), wall_ms: 1 << 40, proposals: proposals[..count].to_vec() };
+            let expected = Batch {
+                at: Timestamp(7),
+                wall_ms: 1 << 40,
+                proposals: proposals[..count].to_vec(),
+            };
             assert_eq!(decode_batch(&batch_bytes).unwrap(), expected);
         }
-        assert!(check_proposal(&bytes[1]).is_ok());
-        assert!(check_proposal(b"\x81\xa1x\x01").is_err());
+        assert_eq!(decode_proposal(&bytes[1]).unwrap(), proposals[1]);
+        assert!(decode_proposal(b"\x81\xa1x\x01").is_err());
     }
 
     #[test]
     fn memberships_come_back() {
-        let peer = Peer { name: "n1".to_owned(), addresses: vec!["127.0.0.1:1".to_owned()] };
-        let value = Membership::new(vec![BTreeSet::from([1, 2])], BTreeMap::from([(1, peer.clone()), (2, peer.clone()), (3, peer)])).unwrap();
+        let peer = Peer {
+            name: "n1".to_owned(),
+            addresses: vec!["127.0.0.1:1".to_owned()],
+        };
+        let value = Membership::new(
+            vec![BTreeSet::from([1, 2])],
+            BTreeMap::from([(1, peer.clone()), (2, peer.clone()), (3, peer)]),
+        )
+        .unwrap();
         assert_eq!(decode_membership(&membership(&value).unwrap()).unwrap(), value);
         let other: Result<Membership, _> = decode_membership(&[9, 1]);
         assert!(other.unwrap_err().to_string().contains("format"));

@@ -83,7 +83,8 @@ pub(super) async fn run(core: &Arc<Core>) -> Result<(), StartError> {
             promotion(core, &member).await
         }
         // A crash between admission and promotion: go on where it ended.
-        Phase::Member if is_voter(core, identity.member) || core.log.last().is_some() && core.options.join.is_empty() => Ok(()),
+        Phase::Member if votes(core, identity.member).await => Ok(()),
+        Phase::Member if core.options.join.is_empty() => Ok(()),
         Phase::Member => promotion(core, &identity).await,
     }
 }
@@ -102,9 +103,17 @@ async fn bootstrap(core: &Arc<Core>, identity: Identity) -> Result<(), StartErro
     if core.raft().is_none() {
         core.start_raft(&identity).await?;
     }
-    let raft = core.raft().ok_or_else(|| StartError::Raft("it is not running".to_owned()))?;
-    let peer = Peer { name: core.options.name.clone(), addresses: core.options.peer.clone() };
-    match raft.initialize(std::collections::BTreeMap::from([(identity.member, peer)])).await {
+    let raft = core
+        .raft()
+        .ok_or_else(|| StartError::Raft("it is not running".to_owned()))?;
+    let peer = Peer {
+        name: core.options.name.clone(),
+        addresses: core.options.peer.clone(),
+    };
+    match raft
+        .initialize(std::collections::BTreeMap::from([(identity.member, peer)]))
+        .await
+    {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
         Err(error) => return Err(StartError::Raft(error.to_string())),
     }
@@ -132,14 +141,21 @@ async fn admission(core: &Arc<Core>, identity: Identity, nonce: String) -> Resul
             }
             Ok(Admission::AskLeader { addresses }) => asking.prefer(addresses),
             Ok(Admission::Later) => asking.pause("the cluster is busy").await,
-            Ok(Admission::Refused { reason }) => return Err(StartError::Refused { name: identity.name, reason }),
+            Ok(Admission::Refused { reason }) => {
+                return Err(StartError::Refused {
+                    name: identity.name,
+                    reason,
+                });
+            }
             Err(error) => asking.pause(&error.to_string()).await,
         }
     }
 }
 
 async fn promotion(core: &Arc<Core>, identity: &Identity) -> Result<(), StartError> {
-    let ask = AskPromotion { member: identity.member };
+    let ask = AskPromotion {
+        member: identity.member,
+    };
     let mut asking = Asking::new(core)?;
     loop {
         if is_voter(core, identity.member) {
@@ -150,11 +166,27 @@ async fn promotion(core: &Arc<Core>, identity: &Identity) -> Result<(), StartErr
             Ok(Promotion::AskLeader { addresses }) => asking.prefer(addresses),
             Ok(Promotion::Later) => asking.pause("this server is catching up").await,
             Ok(Promotion::Refused { reason }) => {
-                return Err(StartError::Refused { name: identity.name.clone(), reason });
+                return Err(StartError::Refused {
+                    name: identity.name.clone(),
+                    reason,
+                });
             }
             Err(error) => asking.pause(&error.to_string()).await,
         }
     }
+}
+
+/// Whether this server votes, asked of Raft itself: its metrics come a moment after its start.
+async fn votes(core: &Core, member: u64) -> bool {
+    let Some(raft) = core.raft() else { return false };
+    let voters = raft.with_raft_state(move |state| {
+        state
+            .membership_state
+            .effective()
+            .voter_ids()
+            .any(|voter| voter == member)
+    });
+    voters.await.unwrap_or(false)
 }
 
 fn is_voter(core: &Core, member: u64) -> bool {
@@ -178,7 +210,13 @@ struct Asking {
 impl Asking {
     fn new(core: &Core) -> Result<Self, StartError> {
         let own = &core.options.peer;
-        let mut addresses: Vec<String> = core.options.join.iter().filter(|address| !own.contains(address)).cloned().collect();
+        let mut addresses: Vec<String> = core
+            .options
+            .join
+            .iter()
+            .filter(|address| !own.contains(address))
+            .cloned()
+            .collect();
         for member in core.applied.state().members() {
             addresses.extend(member.peer.iter().filter(|address| !own.contains(address)).cloned());
         }
@@ -198,7 +236,13 @@ impl Asking {
             )));
         }
         let said = tokio::time::Instant::now();
-        Ok(Self { addresses, leader: Vec::new(), turn: 0, pause: PAUSE_MIN, said })
+        Ok(Self {
+            addresses,
+            leader: Vec::new(),
+            turn: 0,
+            pause: PAUSE_MIN,
+            said,
+        })
     }
 
     fn prefer(&mut self, leader: Vec<String>) {
@@ -219,10 +263,19 @@ impl Asking {
                 self.addresses[(self.turn - 1) % self.addresses.len()].clone()
             }
         };
-        let unknown = |reason: String| CallError::Unknown { address: address.clone(), reason };
+        let unknown = |reason: String| CallError::Unknown {
+            address: address.clone(),
+            reason,
+        };
         let body = codec::encode(method, request).map_err(|error| unknown(error.to_string()))?;
-        let target = Target { member, addresses: vec![address.clone()] };
-        let answer = core.transport.call(&target, Lane::Proposals, method, body, ANSWER_WAIT).await?;
+        let target = Target {
+            member,
+            addresses: vec![address.clone()],
+        };
+        let answer = core
+            .transport
+            .call(&target, Lane::Proposals, method, body, ANSWER_WAIT)
+            .await?;
         codec::decode(method, &answer).map_err(|error| unknown(error.to_string()))
     }
 
@@ -238,7 +291,7 @@ impl Asking {
 
 fn random_hex() -> Result<String, StartError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| StartError::Options(format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| StartError::Options(format!("the system gives no random numbers: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
-

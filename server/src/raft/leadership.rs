@@ -53,7 +53,12 @@ pub(super) async fn follow(
             let is_leader = server.state == ServerState::Leader && server.current_leader == Some(member.0);
             let applied_term = entry.borrow_and_update().map(|entry| entry.term);
             let ready = is_leader && applied_term == Some(term.0);
-            Leadership { term, leader: server.current_leader.map(MemberId), is_leader, ready }
+            Leadership {
+                term,
+                leader: server.current_leader.map(MemberId),
+                is_leader,
+                ready,
+            }
         };
         match (now.is_leader, took_over) {
             (true, Some((term, _))) if term == now.term => {}

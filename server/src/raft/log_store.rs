@@ -30,7 +30,10 @@ impl LogStore {
 
     fn read(&self, range: Range<u64>, bytes_max: usize) -> io::Result<Vec<EntryOf<TypeConfig>>> {
         let stored = self.log.entries_limited(range, bytes_max)?;
-        stored.into_iter().map(|entry| codec::entry(entry).map_err(invalid)).collect()
+        stored
+            .into_iter()
+            .map(|entry| codec::entry(entry).map_err(invalid))
+            .collect()
     }
 }
 
@@ -65,7 +68,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
-        Ok(LogState { last_purged_log_id: self.log.purged().map(log_id), last_log_id: self.log.last().map(log_id) })
+        Ok(LogState {
+            last_purged_log_id: self.log.purged().map(log_id),
+            last_log_id: self.log.last().map(log_id),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -74,7 +80,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let (tell, hear) = oneshot::channel();
-        self.log.save_vote(stored_vote(vote), Box::new(move |outcome| drop(tell.send(outcome))));
+        self.log
+            .save_vote(stored_vote(vote), Box::new(move |outcome| drop(tell.send(outcome))));
         hear.await.map_err(io::Error::other)?
     }
 
@@ -86,7 +93,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
         // The hint may be ahead of the log where the last appends were lost with it; it is worth no more than the log.
         let last = self.log.last();
-        Ok(self.log.committed().filter(|committed| last.is_some_and(|last| *committed <= last)).map(log_id))
+        Ok(self
+            .log
+            .committed()
+            .filter(|committed| last.is_some_and(|last| *committed <= last))
+            .map(log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
@@ -95,12 +106,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: Send,
     {
         let entries: Result<Vec<_>, _> = entries.into_iter().map(codec::stored_entry).collect();
-        self.log.append(entries.map_err(invalid)?, Box::new(move |outcome| callback.io_completed(outcome)));
+        self.log.append(
+            entries.map_err(invalid)?,
+            Box::new(move |outcome| callback.io_completed(outcome)),
+        );
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
-        self.log.truncate_from(last_log_id.map_or(0, |last| last.index().saturating_add(1)))
+        self.log
+            .truncate_from(last_log_id.map_or(0, |last| last.index().saturating_add(1)))
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {

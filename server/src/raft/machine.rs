@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, TryStreamExt as _};
+use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
-use openraft::EntryPayload;
 use statemachine::id::{Index, Term};
 use statemachine::log::v1::Batch;
 use statemachine::{Event, State};
@@ -20,7 +20,9 @@ use tokio::sync::watch;
 use super::answer::Answer;
 use super::codec;
 use super::types::{Answers, BatchBytes, LogId, StoredMembership, TypeConfig, log_id, stored_log_id};
-use crate::storage::{EventRecord, Fatal, Gap, Journal, LogId as StoredLogId, SnapshotDirectory, SnapshotHeader, StoredSnapshot};
+use crate::storage::{
+    EventRecord, Fatal, Gap, Journal, LogId as StoredLogId, SnapshotDirectory, SnapshotHeader, StoredSnapshot,
+};
 
 /// After so long apply lets others run: heartbeats and renewals share its thread.
 const APPLY_SLICE: Duration = Duration::from_millis(2);
@@ -92,13 +94,26 @@ impl Machine {
     /// A machine that starts empty; openraft installs the newest snapshot and applies what follows it.
     #[must_use]
     pub fn new(applied: Applied, journal: Journal, snapshots: SnapshotDirectory, fatal: Fatal) -> Self {
-        Self { applied, journal, snapshots, fatal, last: None, membership: StoredMembership::default() }
+        Self {
+            applied,
+            journal,
+            snapshots,
+            fatal,
+            last: None,
+            membership: StoredMembership::default(),
+        }
     }
 
     async fn apply_batch(&self, at: &LogId, bytes: &BatchBytes) -> io::Result<Answers> {
-        let Batch { at: stamped, wall_ms, proposals } = codec::decode_batch(bytes).map_err(|error| {
+        let Batch {
+            at: stamped,
+            wall_ms,
+            proposals,
+        } = codec::decode_batch(bytes).map_err(|error| {
             // Unknown means stop, never skip: a server that left it out would have another state than the others.
-            self.stop(format!("log entry {at} can't be applied: {error}; a newer version of paceline may have written it"))
+            self.stop(format!(
+                "log entry {at} can't be applied: {error}; a newer version of paceline may have written it"
+            ))
         })?;
         let term = Term(at.committed_leader_id().term);
         let mut answers = Vec::with_capacity(proposals.len());
@@ -119,9 +134,13 @@ impl Machine {
                         request: proposal.request,
                         command: proposal.command,
                     };
-                    let applied = catch_unwind(AssertUnwindSafe(|| statemachine::apply(state, &entry))).map_err(|_| {
-                        self.stop(format!("applying command {} of log entry {at} panicked: {:?}", entry.index, entry.command))
-                    })?;
+                    let applied =
+                        catch_unwind(AssertUnwindSafe(|| statemachine::apply(state, &entry))).map_err(|_| {
+                            self.stop(format!(
+                                "applying command {} of log entry {at} panicked: {:?}",
+                                entry.index, entry.command
+                            ))
+                        })?;
                     records.extend(applied.events.iter().map(record));
                     answers.push(Answer::of(&applied));
                     if started.elapsed() > APPLY_SLICE {
@@ -183,7 +202,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 EntryPayload::Normal(bytes) => self.apply_batch(&entry.log_id, &bytes).await?,
             };
             self.last = Some(entry.log_id);
-            self.applied.inner.entry.send_replace(Some(stored_log_id(&entry.log_id)));
+            self.applied
+                .inner
+                .entry
+                .send_replace(Some(stored_log_id(&entry.log_id)));
             if let Some(responder) = responder {
                 responder.send(answers);
             }
@@ -201,13 +223,18 @@ impl RaftStateMachine<TypeConfig> for Machine {
         }
     }
 
-    async fn install_snapshot(&mut self, meta: &SnapshotMetaOf<TypeConfig>, snapshot: StoredSnapshot) -> Result<(), io::Error> {
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<TypeConfig>,
+        snapshot: StoredSnapshot,
+    ) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
         let received = !snapshots.holds(&snapshot);
         // A whole new state is made beside the present one, then swapped: nobody sees half of it.
         let (state, header) = tokio::task::spawn_blocking(move || -> io::Result<(State, SnapshotHeader)> {
             let body = snapshot.body().map_err(io::Error::other)?;
-            let stored: statemachine::snapshot::v1::Snapshot = rmp_serde::from_slice(&body).map_err(io::Error::other)?;
+            let stored: statemachine::snapshot::v1::Snapshot =
+                rmp_serde::from_slice(&body).map_err(io::Error::other)?;
             let state = statemachine::snapshot::from_stored(stored).map_err(io::Error::other)?;
             snapshots.take(&snapshot).map_err(io::Error::other)?;
             Ok((state, snapshot.header))
@@ -218,7 +245,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
         {
             let mut guard = self.applied.lock();
             if received {
-                self.journal.add_gap(Gap { first: guard.applied().next().0, last: index.0 });
+                self.journal.add_gap(Gap {
+                    first: guard.applied().next().0,
+                    last: index.0,
+                });
             }
             *guard = Arc::new(state);
         }
@@ -244,7 +274,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
 pub fn snapshot(stored: StoredSnapshot) -> io::Result<SnapshotOf<TypeConfig, StoredSnapshot>> {
     let header = &stored.header;
     let membership = codec::decode_membership(&header.membership).map_err(io::Error::other)?;
-    let at = header.membership_at.map(|(term, index)| log_id(StoredLogId { term, index }));
+    let at = header
+        .membership_at
+        .map(|(term, index)| log_id(StoredLogId { term, index }));
     let meta = SnapshotMetaOf::<TypeConfig> {
         last_log_id: header.last().map(log_id),
         last_membership: StoredMembership::new(at, membership),
@@ -269,7 +301,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             last: self.last.as_ref().map(codec::wire_log_id),
             command: self.state.applied().0,
             membership_at: self.membership.log_id().as_ref().map(codec::wire_log_id),
-            membership: codec::membership(self.membership.membership()).map_err(io::Error::other)?.to_vec(),
+            membership: codec::membership(self.membership.membership())
+                .map_err(io::Error::other)?
+                .to_vec(),
         };
         let (state, snapshots, journal) = (Arc::clone(&self.state), self.snapshots.clone(), self.journal.clone());
         let stored = tokio::task::spawn_blocking(move || -> io::Result<StoredSnapshot> {

@@ -57,7 +57,9 @@ pub(super) async fn admit(core: &Arc<Core>, ask: AskAdmission) -> Admission {
     let now = *core.leadership.borrow();
     if !now.is_leader {
         return match now.leader.and_then(|leader| core.target(leader)) {
-            Some(leader) => Admission::AskLeader { addresses: leader.addresses },
+            Some(leader) => Admission::AskLeader {
+                addresses: leader.addresses,
+            },
             None => Admission::Later,
         };
     }
@@ -66,19 +68,40 @@ pub(super) async fn admit(core: &Arc<Core>, ask: AskAdmission) -> Admission {
     };
     let name = match NodeName::new(&ask.name) {
         Ok(name) => name,
-        Err(error) => return Admission::Refused { reason: format!("name {:?}: {error}", ask.name) },
+        Err(error) => {
+            return Admission::Refused {
+                reason: format!("name {:?}: {error}", ask.name),
+            };
+        }
     };
     let add = Proposal {
-        request: Some(RequestId { client: "join".to_owned(), key: ask.nonce }),
-        command: Command::AddMember { name, peer: ask.peer, api: ask.api },
+        request: Some(RequestId {
+            client: "join".to_owned(),
+            key: ask.nonce,
+        }),
+        command: Command::AddMember {
+            name,
+            peer: ask.peer,
+            api: ask.api,
+        },
     };
     match core.proposals.propose(&add, Scope::Here, core.leader_wait()).await {
-        Ok(Answer { result: Ok(Fact::MemberAdded { member }), .. }) => {
+        Ok(Answer {
+            result: Ok(Fact::MemberAdded { member }),
+            ..
+        }) => {
             tracing::info!(name = ask.name, member = member.0, "a server is let in");
-            Admission::Admitted { cluster_id, member: member.0 }
+            Admission::Admitted {
+                cluster_id,
+                member: member.0,
+            }
         }
-        Ok(Answer { result: Ok(other), .. }) => Admission::Refused { reason: format!("the cluster answered {other:?}") },
-        Ok(Answer { result: Err(refusal), .. }) => {
+        Ok(Answer { result: Ok(other), .. }) => Admission::Refused {
+            reason: format!("the cluster answered {other:?}"),
+        },
+        Ok(Answer {
+            result: Err(refusal), ..
+        }) => {
             let reason = format!(
                 "{}; if the data directory of {} was emptied, remove its old member first: `paceline members remove {}`",
                 refusal.text, ask.name, ask.name
@@ -94,16 +117,25 @@ pub(super) async fn promote(core: &Arc<Core>, member: MemberId) -> Promotion {
     let now = *core.leadership.borrow();
     if !now.is_leader {
         return match now.leader.and_then(|leader| core.target(leader)) {
-            Some(leader) => Promotion::AskLeader { addresses: leader.addresses },
+            Some(leader) => Promotion::AskLeader {
+                addresses: leader.addresses,
+            },
             None => Promotion::Later,
         };
     }
-    let Some(raft) = core.raft() else { return Promotion::Later };
+    let Some(raft) = core.raft() else {
+        return Promotion::Later;
+    };
     let state = core.applied.state();
     let Some(known) = state.members().find(|known| known.id == member) else {
-        return Promotion::Refused { reason: format!("member {member} is not in the cluster any more: empty its data directory to join anew") };
+        return Promotion::Refused {
+            reason: format!("member {member} is not in the cluster any more: empty its data directory to join anew"),
+        };
     };
-    let peer = Peer { name: known.name.as_str().to_owned(), addresses: known.peer.clone() };
+    let peer = Peer {
+        name: known.name.as_str().to_owned(),
+        addresses: known.peer.clone(),
+    };
     let _one_at_a_time = core.changing.lock().await;
     let (voter, learner) = role(raft, member);
     if voter {
@@ -142,11 +174,19 @@ pub(super) async fn remove(core: &Arc<Core>, member: MemberId) -> Result<Index, 
         return Err(MemberError::Conflict(format!("there is no member {member}")));
     };
     // Rule 13: only when its session has ended.
-    if state.node_by_name(&known.name).is_some_and(statemachine::node::Node::is_up) {
-        let text = format!("{} is up: stop paceline on it first (its packages move), then remove it", known.name);
+    if state
+        .node_by_name(&known.name)
+        .is_some_and(statemachine::node::Node::is_up)
+    {
+        let text = format!(
+            "{} is up: stop paceline on it first (its packages move), then remove it",
+            known.name
+        );
         return Err(MemberError::Conflict(text));
     }
-    let raft = core.raft().ok_or_else(|| MemberError::Unknown("Raft is not running here".to_owned()))?;
+    let raft = core
+        .raft()
+        .ok_or_else(|| MemberError::Unknown("Raft is not running here".to_owned()))?;
     let (voter, learner) = role(raft, member);
     if leadership.leader == Some(member) {
         hand_over(core, None).await?;
@@ -161,12 +201,22 @@ pub(super) async fn remove(core: &Arc<Core>, member: MemberId) -> Result<Index, 
     } else if learner {
         change(raft, ChangeMembers::RemoveNodes([member.0].into())).await?;
     }
-    let remove = Proposal { request: None, command: Command::RemoveMember { member } };
+    let remove = Proposal {
+        request: None,
+        command: Command::RemoveMember { member },
+    };
     match core.proposals.propose(&remove, Scope::Here, core.leader_wait()).await {
-        Ok(Answer { index, result: Ok(_), .. }) => Ok(index),
-        Ok(Answer { result: Err(refusal), .. }) => Err(MemberError::Conflict(refusal.text)),
+        Ok(Answer {
+            index, result: Ok(_), ..
+        }) => Ok(index),
+        Ok(Answer {
+            result: Err(refusal), ..
+        }) => Err(MemberError::Conflict(refusal.text)),
         Err(error @ ProposeError::Unknown) => Err(MemberError::Unknown(error.to_string())),
-        Err(error) => Err(MemberError::Unknown(format!("{} votes no more, but the log does not say so yet: {error}", known.name))),
+        Err(error) => Err(MemberError::Unknown(format!(
+            "{} votes no more, but the log does not say so yet: {error}",
+            known.name
+        ))),
     }
 }
 
@@ -177,7 +227,9 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
         if to.is_some() && to == now.leader {
             return Ok(());
         }
-        return pass_on(core, Change::HandOver { to: to.map(|to| to.0) }).await.map(drop);
+        return pass_on(core, Change::HandOver { to: to.map(|to| to.0) })
+            .await
+            .map(drop);
     }
     if to.is_some() && to == now.leader {
         return Ok(());
@@ -185,7 +237,9 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
     if let Some(guard) = core.hand_over_guard.get() {
         guard(&core.applied.state()).map_err(MemberError::Conflict)?;
     }
-    let raft = core.raft().ok_or_else(|| MemberError::Unknown("Raft is not running here".to_owned()))?;
+    let raft = core
+        .raft()
+        .ok_or_else(|| MemberError::Unknown("Raft is not running here".to_owned()))?;
     let (best, last) = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -198,18 +252,28 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
         (best, metrics.last_log_index.unwrap_or(0))
     };
     let Some((matched, target)) = best else {
-        let text = to.map_or("no other server votes".to_owned(), |to| format!("member {to} does not vote"));
+        let text = to.map_or("no other server votes".to_owned(), |to| {
+            format!("member {to} does not vote")
+        });
         return Err(MemberError::Conflict(text));
     };
     if last.saturating_sub(matched) > CAUGHT_UP_ENTRIES {
-        return Err(MemberError::Conflict(format!("member {target} lacks {} log entries: wait until it has caught up", last - matched)));
+        return Err(MemberError::Conflict(format!(
+            "member {target} lacks {} log entries: wait until it has caught up",
+            last - matched
+        )));
     }
-    raft.trigger().transfer_leader(target).await.map_err(|error| MemberError::Unknown(error.to_string()))?;
+    raft.trigger()
+        .transfer_leader(target)
+        .await
+        .map_err(|error| MemberError::Unknown(error.to_string()))?;
     let mut leadership = core.leadership.subscribe();
     let moved = leadership.wait_for(|then| then.leader.is_some() && then.leader != now.leader);
     match tokio::time::timeout(HAND_OVER_WAIT, moved).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(MemberError::Unknown(format!("member {target} has not taken the lead in time"))),
+        Ok(Err(_)) | Err(_) => Err(MemberError::Unknown(format!(
+            "member {target} has not taken the lead in time"
+        ))),
     }
 }
 
@@ -229,7 +293,10 @@ async fn pass_on(core: &Arc<Core>, asked: Change) -> Result<u64, MemberError> {
     let leader = leader.ok_or_else(|| MemberError::Unknown("no server leads at the moment".to_owned()))?;
     let unknown = |error: &dyn std::fmt::Display| MemberError::Unknown(error.to_string());
     let body = codec::encode("change", &asked).map_err(|error| unknown(&error))?;
-    let answer = core.transport.call(&leader, Lane::Proposals, "change", body, FORWARD_WAIT).await;
+    let answer = core
+        .transport
+        .call(&leader, Lane::Proposals, "change", body, FORWARD_WAIT)
+        .await;
     let answer = answer.map_err(|error| unknown(&error))?;
     codec::decode::<Result<u64, MemberError>>("change", &answer).map_err(|error| unknown(&error))?
 }
@@ -238,7 +305,9 @@ async fn pass_on(core: &Arc<Core>, asked: Change) -> Result<u64, MemberError> {
 pub(super) async fn tidy(core: Arc<Core>) {
     let mut leadership = core.leadership.subscribe();
     loop {
-        let Ok(now) = leadership.wait_for(|now| now.ready).await.map(|now| *now) else { return };
+        let Ok(now) = leadership.wait_for(|now| now.ready).await.map(|now| *now) else {
+            return;
+        };
         if let Some(raft) = core.raft() {
             let left_over = {
                 let metrics = raft.server_metrics();
@@ -253,7 +322,11 @@ pub(super) async fn tidy(core: Arc<Core>) {
                 }
             }
         }
-        if leadership.wait_for(|then| then.term != now.term || !then.is_leader).await.is_err() {
+        if leadership
+            .wait_for(|then| then.term != now.term || !then.is_leader)
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -273,7 +346,10 @@ async fn catches_up(raft: &Raft, member: MemberId) -> bool {
     let caught_up = wait.metrics(
         |metrics| {
             let last = metrics.last_log_index.unwrap_or(0);
-            let matched = metrics.replication.as_ref().and_then(|others| others.get(&member.0)?.as_ref());
+            let matched = metrics
+                .replication
+                .as_ref()
+                .and_then(|others| others.get(&member.0)?.as_ref());
             matched.is_some_and(|matched| last.saturating_sub(matched.index()) <= CAUGHT_UP_ENTRIES)
         },
         "a learner catches up",
@@ -298,7 +374,9 @@ async fn change(raft: &Raft, changes: ChangeMembers<u64, Peer>) -> Result<(), Me
             ))
         );
         if !passes || attempts >= ATTEMPTS_MAX {
-            return Err(MemberError::Unknown(format!("the membership could not be changed: {error}")));
+            return Err(MemberError::Unknown(format!(
+                "the membership could not be changed: {error}"
+            )));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -5,22 +5,22 @@
 //! answer. A read that claims to be current waits for a quorum round in [`read`]. All of it runs on one thread, that of
 //! the runtime on which [`RaftNode::open`] is called; the handle may be used from any other.
 
-mod types;
-mod codec;
 mod answer;
 mod clock;
-mod transport;
-mod network;
+mod codec;
+mod join;
+mod leadership;
 mod log_store;
 mod machine;
-mod leadership;
+mod member;
+mod network;
+mod node;
 mod propose;
 mod read;
-mod timer;
-mod join;
-mod member;
 mod routes;
-mod node;
+mod timer;
+mod transport;
+mod types;
 
 pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
 pub use clock::{BootTime, wall_ms};

@@ -42,8 +42,15 @@ impl Network {
     }
 
     fn client(&self, target: u64, peer: &Peer, lane: Lane) -> Client {
-        let target = Target { member: target, addresses: peer.addresses.clone() };
-        Client { transport: Arc::clone(&self.transport), target, lane }
+        let target = Target {
+            member: target,
+            addresses: peer.addresses.clone(),
+        };
+        Client {
+            transport: Arc::clone(&self.transport),
+            target,
+            lane,
+        }
     }
 }
 
@@ -79,7 +86,11 @@ impl Client {
         wait: Duration,
     ) -> Result<A, RPCError<TypeConfig>> {
         let body = codec::encode(method, request).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
-        let answer = self.transport.call(&self.target, lane, method, body, wait).await.map_err(rpc_error)?;
+        let answer = self
+            .transport
+            .call(&self.target, lane, method, body, wait)
+            .await
+            .map_err(rpc_error)?;
         codec::decode(method, &answer).map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
     }
 
@@ -95,7 +106,11 @@ impl Client {
             transfer: request.leadership_transfer,
         };
         let Voted { vote, granted, last } = self.call(Lane::Urgent, method, &ask, option.hard_ttl()).await?;
-        Ok(VoteResponse::new(codec::from_wire_vote(vote), last.map(codec::from_wire_log_id), granted))
+        Ok(VoteResponse::new(
+            codec::from_wire_vote(vote),
+            last.map(codec::from_wire_log_id),
+            granted,
+        ))
     }
 }
 
@@ -108,7 +123,11 @@ impl RaftNetworkV2<TypeConfig> for Client {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         let heartbeat = request.entries.is_empty();
-        let wait = if heartbeat { option.hard_ttl() } else { option.hard_ttl().max(APPEND_WAIT_MIN) };
+        let wait = if heartbeat {
+            option.hard_ttl()
+        } else {
+            option.hard_ttl().max(APPEND_WAIT_MIN)
+        };
         let entries = request.entries.into_iter().map(|entry| {
             let stored = codec::stored_entry(entry).map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
             Ok((stored.id.index, BatchBytes(stored.encode())))
@@ -152,16 +171,24 @@ impl RaftNetworkV2<TypeConfig> for Client {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let (term, member, committed) = codec::wire_vote(&vote);
         let wait = SNAPSHOT_WAIT + Duration::from_secs(snapshot.snapshot.length / SNAPSHOT_BYTES_PER_SECOND);
-        let sent = self.transport.send_snapshot(&self.target, format!("{term}.{member}.{committed}"), snapshot.snapshot, wait);
+        let sent = self.transport.send_snapshot(
+            &self.target,
+            format!("{term}.{member}.{committed}"),
+            snapshot.snapshot,
+            wait,
+        );
         let answer = tokio::select! {
             closed = cancel => return Err(StreamingError::Closed(closed)),
             answer = sent => answer,
         };
         let answer = answer.map_err(|error| match error {
             CallError::Unknown { .. } => StreamingError::Network(NetworkError::new(&error)),
-            CallError::Unreachable { .. } | CallError::Refused { .. } => StreamingError::Unreachable(Unreachable::new(&error)),
+            CallError::Unreachable { .. } | CallError::Refused { .. } => {
+                StreamingError::Unreachable(Unreachable::new(&error))
+            }
         })?;
-        let vote = codec::decode("snapshot", &answer).map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))?;
+        let vote = codec::decode("snapshot", &answer)
+            .map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))?;
         Ok(SnapshotResponse::new(codec::from_wire_vote(vote)))
     }
 
@@ -176,21 +203,32 @@ impl RaftNetworkV2<TypeConfig> for Client {
             last: request.last_log_id().map(codec::wire_log_id),
         };
         let log_id = |id: Option<codec::WireLogId>| id.map(codec::from_wire_log_id);
-        Ok(match self.call(Lane::Urgent, "transfer", &transfer, option.hard_ttl()).await? {
-            Transferred::Done => Ok(()),
-            Transferred::VoteChanged(expected, actual) => Err(TransferLeaderError::VoteChanged {
-                expected: codec::from_wire_vote(expected),
-                actual: codec::from_wire_vote(actual),
-            }),
-            Transferred::LogNotFlushed(expected, actual) => {
-                Err(TransferLeaderError::LogNotFlushed { expected: log_id(expected), actual: log_id(actual) })
-            }
-        })
+        Ok(
+            match self
+                .call(Lane::Urgent, "transfer", &transfer, option.hard_ttl())
+                .await?
+            {
+                Transferred::Done => Ok(()),
+                Transferred::VoteChanged(expected, actual) => Err(TransferLeaderError::VoteChanged {
+                    expected: codec::from_wire_vote(expected),
+                    actual: codec::from_wire_vote(actual),
+                }),
+                Transferred::LogNotFlushed(expected, actual) => Err(TransferLeaderError::LogNotFlushed {
+                    expected: log_id(expected),
+                    actual: log_id(actual),
+                }),
+            },
+        )
     }
 
     fn backoff(&self) -> Option<Backoff> {
         let last = BACKOFF_MS[BACKOFF_MS.len() - 1];
-        Some(Backoff::new(BACKOFF_MS.into_iter().chain(std::iter::repeat(last)).map(Duration::from_millis)))
+        Some(Backoff::new(
+            BACKOFF_MS
+                .into_iter()
+                .chain(std::iter::repeat(last))
+                .map(Duration::from_millis),
+        ))
     }
 }
 
@@ -209,8 +247,10 @@ fn rpc_error(error: CallError) -> RPCError<TypeConfig> {
 pub fn append_request(append: Append) -> Result<AppendEntriesRequest<TypeConfig>, codec::CodecError> {
     let entries = append.entries.into_iter().map(|(index, BatchBytes(bytes))| {
         let bytes: Bytes = bytes;
-        let stored = LogEntry::decode(index, &bytes)
-            .map_err(|error| codec::CodecError::Shape { what: "a log entry", text: error.to_string() })?;
+        let stored = LogEntry::decode(index, &bytes).map_err(|error| codec::CodecError::Shape {
+            what: "a log entry",
+            text: error.to_string(),
+        })?;
         codec::entry(stored)
     });
     Ok(AppendEntriesRequest {

@@ -35,6 +35,8 @@ use crate::timers::{LEASE_DEFAULT, TimerError, Timers};
 
 /// A snapshot is made after so many log entries: a restart replays no more than these.
 const SNAPSHOT_ENTRIES: u64 = 20_000;
+/// And after so many commands, because one entry may hold a thousand.
+const SNAPSHOT_COMMANDS: u64 = 200_000;
 /// So many entries are kept behind a snapshot, for followers that were away for a while.
 const KEPT_ENTRIES: u64 = 5_000;
 /// A follower further behind than this gets a snapshot in place of the log.
@@ -192,7 +194,7 @@ pub(super) struct Core {
     pub hand_over_guard: OnceLock<Guard>,
     pub stopping: CancellationToken,
     raft: OnceLock<Raft>,
-    queues: Mutex<Option<(mpsc::Receiver<propose::Item>, mpsc::Receiver<read::Reader>)>>,
+    queues: Mutex<Option<(propose::Waiting, mpsc::Receiver<read::Reader>)>>,
 }
 
 impl RaftNode {
@@ -263,13 +265,19 @@ impl RaftNode {
     /// The cluster's id, once this server belongs to one.
     #[must_use]
     pub fn cluster_id(&self) -> Option<String> {
-        self.core.identity().map(|identity| identity.cluster_id).filter(|id| !id.is_empty())
+        self.core
+            .identity()
+            .map(|identity| identity.cluster_id)
+            .filter(|id| !id.is_empty())
     }
 
     /// Which member this is, once it is one.
     #[must_use]
     pub fn member(&self) -> Option<MemberId> {
-        self.core.identity().filter(|identity| identity.member != 0).map(|identity| MemberId(identity.member))
+        self.core
+            .identity()
+            .filter(|identity| identity.member != 0)
+            .map(|identity| MemberId(identity.member))
     }
 
     /// The leader's first peer address, where a leader is known.
@@ -285,7 +293,10 @@ impl RaftNode {
     /// [`ProposeError`] keeps "not done" apart from "not known".
     pub async fn propose(&self, proposal: Proposal) -> Result<Answer, ProposeError> {
         self.core.check()?;
-        self.core.proposals.propose(&proposal, Scope::Anywhere, self.core.leader_wait()).await
+        self.core
+            .proposals
+            .propose(&proposal, Scope::Anywhere, self.core.leader_wait())
+            .await
     }
 
     /// Puts a command in the log as leader of this term and no other: never forwarded, never queued into another term.
@@ -295,7 +306,10 @@ impl RaftNode {
     pub async fn propose_in_term(&self, command: Command, term: Term) -> Result<Answer, ProposeError> {
         self.core.check()?;
         let proposal = Proposal { request: None, command };
-        self.core.proposals.propose(&proposal, Scope::Term(term), self.core.leader_wait()).await
+        self.core
+            .proposals
+            .propose(&proposal, Scope::Term(term), self.core.leader_wait())
+            .await
     }
 
     /// Returns once everything that was acknowledged before this call is applied here: a quorum round begun after it.
@@ -304,7 +318,11 @@ impl RaftNode {
     /// [`ReadError`] where nobody can confirm it.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         self.core.check_read()?;
-        let point = self.core.reads.point(ReadScope::Anywhere, self.core.leader_wait()).await?;
+        let point = self
+            .core
+            .reads
+            .point(ReadScope::Anywhere, self.core.leader_wait())
+            .await?;
         self.core.wait_applied(point.index).await
     }
 
@@ -326,10 +344,9 @@ impl RaftNode {
         self.core.clock.now(term, BootTime::now())
     }
 
-    /// Ends with the server: for tasks that work on its behalf.
-    #[must_use]
-    pub fn stopping(&self) -> CancellationToken {
-        self.core.stopping.clone()
+    /// Runs a task on this server's behalf, until it shuts down. A panic in it ends the server.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.core.spawn(work);
     }
 
     /// What this server knows of its Raft group.
@@ -349,7 +366,11 @@ impl RaftNode {
         let membership = metrics.membership_config.membership();
         status.voters = membership.voter_ids().map(MemberId).collect();
         status.learners = membership.learner_ids().map(MemberId).collect();
-        status.committed = metrics.cluster_committed.as_ref().max(metrics.local_committed.as_ref()).map_or(0, |id| id.index());
+        status.committed = metrics
+            .cluster_committed
+            .as_ref()
+            .max(metrics.local_committed.as_ref())
+            .map_or(0, |id| id.index());
         status.applied = metrics.last_applied.as_ref().map_or(0, |id| id.index());
         let last = metrics.last_log_index.unwrap_or(0);
         for (member, matched) in metrics.replication.iter().flatten() {
@@ -359,7 +380,7 @@ impl RaftNode {
         status
     }
 
-    /// Resolves once this server has stopped for good, with the reason; also when it is shut down.
+    /// Resolves once this server has stopped for good, with the reason.
     pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
         let fatal = self.core.fatal.clone();
         let mut changed = fatal.watch();
@@ -412,10 +433,14 @@ impl RaftNode {
 
 impl Core {
     fn open(options: RaftOptions, tuning: RaftTuning) -> Result<Self, StartError> {
-        NodeName::new(&options.name).map_err(|error| StartError::Options(format!("name {:?}: {error}", options.name)))?;
+        NodeName::new(&options.name)
+            .map_err(|error| StartError::Options(format!("name {:?}: {error}", options.name)))?;
         let directory = options.data_dir.join("server");
         Identity::check_directory(&directory)?;
-        let io = |source| StartError::Log { path: directory.clone(), source };
+        let io = |source| StartError::Log {
+            path: directory.clone(),
+            source,
+        };
         std::fs::create_dir_all(&directory).map_err(io)?;
         let fatal = Fatal::new(&options.data_dir, tuning.on_fatal);
         fatal.report_last_run();
@@ -426,11 +451,16 @@ impl Core {
         let journal = Journal::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
         let snapshots = SnapshotDirectory::open(&directory.join("snapshots"))?;
         // openraft would make up an empty snapshot in its place.
-        let covered = snapshots.newest()?.and_then(|newest| newest.header.last()).map(|last| last.index);
+        let covered = snapshots
+            .newest()?
+            .and_then(|newest| newest.header.last())
+            .map(|last| last.index);
         if let Some(purged) = log.purged()
             && covered.is_none_or(|covered| covered < purged.index)
         {
-            let found = covered.map_or("no snapshot".to_owned(), |covered| format!("the newest snapshot reaches to {covered}"));
+            let found = covered.map_or("no snapshot".to_owned(), |covered| {
+                format!("the newest snapshot reaches to {covered}")
+            });
             let text = format!(
                 "the log begins after entry {}, but {found}: a server that has lost what it acknowledged must not vote; remove this \
                  member (`paceline members remove {}`), delete {}, and let it join anew",
@@ -440,7 +470,11 @@ impl Core {
             );
             return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
         }
-        if let Some(Identity { phase: Phase::Member, member: 1, .. }) = &identity
+        if let Some(Identity {
+            phase: Phase::Member,
+            member: 1,
+            ..
+        }) = &identity
             && log.last().is_none()
         {
             let identity = identity.clone().ok_or_else(|| StartError::Options(String::new()))?;
@@ -482,8 +516,12 @@ impl Core {
     /// Starts Raft as this member, and the tasks around it.
     pub(super) async fn start_raft(self: &Arc<Self>, identity: &Identity) -> Result<(), StartError> {
         self.transport.set_cluster(&identity.cluster_id);
-        let machine =
-            Machine::new(self.applied.clone(), self.journal.clone(), self.snapshots.clone(), self.fatal.clone());
+        let machine = Machine::new(
+            self.applied.clone(),
+            self.journal.clone(),
+            self.snapshots.clone(),
+            self.fatal.clone(),
+        );
         let raft = Raft::new(
             identity.member,
             Arc::new(self.raft_config(&identity.cluster_id)?),
@@ -509,6 +547,7 @@ impl Core {
             self.spawn(read::run(Arc::clone(self), readers));
         }
         self.spawn(timer::run(Arc::clone(self)));
+        self.spawn(snapshots(Arc::clone(self)));
         self.spawn(member::tidy(Arc::clone(self)));
         Ok(())
     }
@@ -533,16 +572,21 @@ impl Core {
             notification_channel_size: Some(8192),
             ..openraft::Config::default()
         };
-        config.validate().map_err(|error| StartError::Options(format!("Raft's timers are refused: {error}")))
+        config
+            .validate()
+            .map_err(|error| StartError::Options(format!("Raft's timers are refused: {error}")))
     }
 
-    /// Runs until the server shuts down.
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let stopping = self.stopping.clone();
+    /// Runs until the server shuts down. A panic in it ends the server: half of one would be worse than none.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (stopping, fatal) = (self.stopping.clone(), self.fatal.clone());
         tokio::spawn(async move {
+            let mut task = tokio::spawn(work);
             tokio::select! {
-                () = work => {}
-                () = stopping.cancelled() => {}
+                ended = &mut task => if let Err(error) = ended && error.is_panic() {
+                    fatal.stop(&format!("a task of this server panicked: {error}"));
+                },
+                () = stopping.cancelled() => task.abort(),
             }
         });
     }
@@ -571,12 +615,23 @@ impl Core {
         let known = self.raft().and_then(|raft| {
             let metrics = raft.server_metrics();
             let metrics = metrics.borrow_watched();
-            metrics.membership_config.membership().get_node(&member.0).map(|peer: &Peer| peer.addresses.clone())
+            metrics
+                .membership_config
+                .membership()
+                .get_node(&member.0)
+                .map(|peer: &Peer| peer.addresses.clone())
         });
         let addresses = known.or_else(|| {
-            self.applied.state().members().find(|known| known.id == member).map(|known| known.peer.clone())
+            self.applied
+                .state()
+                .members()
+                .find(|known| known.id == member)
+                .map(|known| known.peer.clone())
         })?;
-        Some(Target { member: member.0, addresses })
+        Some(Target {
+            member: member.0,
+            addresses,
+        })
     }
 
     /// How long to wait for a leader: one election with a split vote, and a little.
@@ -589,7 +644,9 @@ impl Core {
         let applied = entry.wait_for(|entry| entry.is_some_and(|entry| entry.index >= index));
         match tokio::time::timeout(APPLY_WAIT, applied).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(ReadError::NoLeader { retry_after: Duration::from_millis(500) }),
+            Ok(Err(_)) | Err(_) => Err(ReadError::NoLeader {
+                retry_after: Duration::from_millis(500),
+            }),
         }
     }
 
@@ -597,7 +654,10 @@ impl Core {
     pub(super) async fn create_cluster(&self, identity: &Identity) -> Result<(), StartError> {
         let name = NodeName::new(&identity.name).map_err(|error| StartError::Options(error.to_string()))?;
         let create = Proposal {
-            request: Some(RequestId { client: "bootstrap".to_owned(), key: identity.cluster_id.clone() }),
+            request: Some(RequestId {
+                client: "bootstrap".to_owned(),
+                key: identity.cluster_id.clone(),
+            }),
             command: Command::CreateCluster {
                 id: identity.cluster_id.clone(),
                 member: name,
@@ -609,10 +669,19 @@ impl Core {
             if self.applied.state().cluster().is_some() {
                 return Ok(());
             }
-            match self.proposals.propose(&create, Scope::Anywhere, self.leader_wait()).await {
+            match self
+                .proposals
+                .propose(&create, Scope::Anywhere, self.leader_wait())
+                .await
+            {
                 Ok(Answer { result: Ok(_), .. }) => return Ok(()),
-                Ok(Answer { result: Err(refusal), .. }) if self.applied.state().cluster().is_none() => {
-                    return Err(StartError::Refused { name: identity.name.clone(), reason: refusal.text });
+                Ok(Answer {
+                    result: Err(refusal), ..
+                }) if self.applied.state().cluster().is_none() => {
+                    return Err(StartError::Refused {
+                        name: identity.name.clone(),
+                        reason: refusal.text,
+                    });
                 }
                 Ok(_) => return Ok(()),
                 Err(ProposeError::Fatal { reason }) => return Err(StartError::Raft(reason)),
@@ -622,10 +691,38 @@ impl Core {
     }
 
     fn check(&self) -> Result<(), ProposeError> {
-        self.fatal.reason().map_or(Ok(()), |reason| Err(ProposeError::Fatal { reason: reason.to_owned() }))
+        self.fatal.reason().map_or(Ok(()), |reason| {
+            Err(ProposeError::Fatal {
+                reason: reason.to_owned(),
+            })
+        })
     }
 
     fn check_read(&self) -> Result<(), ReadError> {
-        self.fatal.reason().map_or(Ok(()), |reason| Err(ReadError::Fatal { reason: reason.to_owned() }))
+        self.fatal.reason().map_or(Ok(()), |reason| {
+            Err(ReadError::Fatal {
+                reason: reason.to_owned(),
+            })
+        })
+    }
+}
+
+/// Asks for a snapshot whenever many commands were applied since the last one; openraft itself counts entries.
+async fn snapshots(core: Arc<Core>) {
+    let mut applied = core.applied.index();
+    let covered = core
+        .snapshots
+        .newest()
+        .ok()
+        .flatten()
+        .map_or(0, |newest| newest.header.command);
+    let mut next = covered.saturating_add(SNAPSHOT_COMMANDS);
+    while let Ok(index) = applied.wait_for(|index| index.0 >= next).await.map(|index| index.0) {
+        next = index.saturating_add(SNAPSHOT_COMMANDS);
+        if let Some(raft) = core.raft()
+            && let Err(error) = raft.trigger().snapshot().await
+        {
+            tracing::warn!(%error, "no snapshot could be asked for");
+        }
     }
 }

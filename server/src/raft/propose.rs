@@ -28,7 +28,10 @@ use super::transport::{CallError, Lane, Target};
 use super::types::{Answers, BatchBytes, CommittedLeaderId};
 
 /// Proposals that may wait: what comes on top is refused with 429, so that the wait stays bounded.
-pub(super) const QUEUE_MAX: usize = 8192;
+const QUEUE_MAX: usize = 8192;
+/// The same for what daemons and this server itself propose: a flood of requests at the API can't keep a lost node or a
+/// failed package out of the log.
+const URGENT_MAX: usize = 8192;
 /// Entries in flight at once.
 const IN_FLIGHT_MAX: usize = 2;
 /// Proposals in one entry: applying them must not hold up heartbeats.
@@ -68,7 +71,6 @@ pub(super) struct Item {
 #[serde(deny_unknown_fields)]
 pub(super) struct Forwarded {
     pub proposals: Vec<BatchBytes>,
-    pub repeatable: Vec<bool>,
 }
 
 /// The leader's answers, in the same order.
@@ -82,48 +84,99 @@ pub(super) struct Answered {
 #[derive(Clone)]
 pub(super) struct Proposals {
     queue: mpsc::Sender<Item>,
+    urgent: mpsc::Sender<Item>,
+}
+
+/// Where they come out.
+pub(super) struct Waiting {
+    queue: mpsc::Receiver<Item>,
+    urgent: mpsc::Receiver<Item>,
 }
 
 impl Proposals {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Item>) {
+    pub(super) fn new() -> (Self, Waiting) {
         let (queue, items) = mpsc::channel(QUEUE_MAX);
-        (Self { queue }, items)
+        let (urgent, urgent_items) = mpsc::channel(URGENT_MAX);
+        (
+            Self { queue, urgent },
+            Waiting {
+                queue: items,
+                urgent: urgent_items,
+            },
+        )
     }
 
     /// Encodes a proposal here, on the caller's thread, and waits for its answer.
-    pub(super) async fn propose(&self, proposal: &Proposal, scope: Scope, within: Duration) -> Result<Answer, ProposeError> {
-        let bytes = codec::proposal(proposal).map_err(|error| ProposeError::Fatal { reason: error.to_string() })?;
+    pub(super) async fn propose(
+        &self,
+        proposal: &Proposal,
+        scope: Scope,
+        within: Duration,
+    ) -> Result<Answer, ProposeError> {
+        let bytes = codec::proposal(proposal).map_err(|error| ProposeError::Fatal {
+            reason: error.to_string(),
+        })?;
         if bytes.len() > PROPOSAL_BYTES_MAX {
-            return Err(ProposeError::TooLarge { bytes: bytes.len(), bytes_max: PROPOSAL_BYTES_MAX });
+            return Err(ProposeError::TooLarge {
+                bytes: bytes.len(),
+                bytes_max: PROPOSAL_BYTES_MAX,
+            });
         }
-        let answer = self.put(bytes, scope, is_repeatable(proposal), within)?;
+        let answer = self.put(proposal, bytes, scope, within)?;
         answer.await.unwrap_or(Err(ProposeError::Unknown))
     }
 
-    /// Queues an encoded proposal.
+    /// Queues a proposal that is encoded already.
     pub(super) fn put(
         &self,
+        proposal: &Proposal,
         bytes: Bytes,
         scope: Scope,
-        repeatable: bool,
         within: Duration,
     ) -> Result<oneshot::Receiver<Result<Answer, ProposeError>>, ProposeError> {
         let (reply, answer) = oneshot::channel();
-        let item = Item { bytes, scope, repeatable, deadline: Instant::now() + within, reply };
-        match self.queue.try_send(item) {
+        let item = Item {
+            bytes,
+            scope,
+            repeatable: is_repeatable(proposal),
+            deadline: Instant::now() + within,
+            reply,
+        };
+        let queue = if is_urgent(&proposal.command) {
+            &self.urgent
+        } else {
+            &self.queue
+        };
+        match queue.try_send(item) {
             Ok(()) => Ok(answer),
             Err(mpsc::error::TrySendError::Full(_)) => Err(ProposeError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Err(ProposeError::Fatal { reason: "it is shutting down".to_owned() })
-            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ProposeError::Fatal {
+                reason: "it is shutting down".to_owned(),
+            }),
         }
     }
+}
+
+/// Whether packages wait for it.
+fn is_urgent(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::NodeLost { .. }
+            | Command::Tick
+            | Command::RegisterNode(_)
+            | Command::Observe { .. }
+            | Command::ExtendLease { .. }
+            | Command::LeaveNode { .. }
+    )
 }
 
 /// Whether proposing it twice does it once: it carries a key, or the state machine knows it by its own number.
 fn is_repeatable(proposal: &Proposal) -> bool {
     proposal.request.is_some()
-        || matches!(proposal.command, Command::Observe { .. } | Command::RegisterNode(_) | Command::Tick | Command::NodeLost { .. })
+        || matches!(
+            proposal.command,
+            Command::Observe { .. } | Command::RegisterNode(_) | Command::Tick | Command::NodeLost { .. }
+        )
 }
 
 /// What waits to be tried again, ahead of the queue.
@@ -147,14 +200,18 @@ impl Again {
 }
 
 /// Runs until the queue is closed.
-pub(super) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Item>) {
+pub(super) async fn run(core: Arc<Core>, mut waiting: Waiting) {
     let again = Arc::new(Again::default());
     let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let mut leadership = core.leadership.subscribe();
     loop {
         // The place first: what arrives while both are taken goes into the next entry together.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Some(mut items) = gather(&mut queue, &again).await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Some(mut items) = gather(&mut waiting, &again).await else {
+            return;
+        };
         while !items.is_empty() {
             let now = *leadership.borrow_and_update();
             if now.ready {
@@ -167,17 +224,25 @@ pub(super) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Item>) {
                 break;
             }
             // What may be proposed here alone and can't be: certainly not done, and said at once.
-            let (anywhere, not) = split(items, |item| item.scope == Scope::Anywhere || (now.is_leader && item.scope == Scope::Here));
+            let (anywhere, not) = split(items, |item| {
+                item.scope == Scope::Anywhere || (now.is_leader && item.scope == Scope::Here)
+            });
             refuse(not);
             items = anywhere;
             if items.is_empty() {
                 break;
             }
-            if let Some(leader) = now.leader.filter(|_| !now.is_leader).and_then(|leader| core.target(leader)) {
+            if let Some(leader) = now
+                .leader
+                .filter(|_| !now.is_leader)
+                .and_then(|leader| core.target(leader))
+            {
                 forward(&core, &again, now, leader, items, place);
                 break;
             }
-            let Some(deadline) = items.iter().map(|item| item.deadline).min() else { break };
+            let Some(deadline) = items.iter().map(|item| item.deadline).min() else {
+                break;
+            };
             let changed = tokio::time::timeout_at(deadline, leadership.changed()).await;
             if matches!(changed, Ok(Err(_))) {
                 refuse(items);
@@ -191,17 +256,21 @@ pub(super) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Item>) {
     }
 }
 
-async fn gather(queue: &mut mpsc::Receiver<Item>, again: &Again) -> Option<Vec<Item>> {
+async fn gather(waiting: &mut Waiting, again: &Again) -> Option<Vec<Item>> {
     let mut items = again.take(BATCH_MAX);
     if items.is_empty() {
         tokio::select! {
-            item = queue.recv() => items.push(item?),
+            biased;
+            item = waiting.urgent.recv() => items.push(item?),
             () = again.some.notified() => items = again.take(BATCH_MAX),
+            item = waiting.queue.recv() => items.push(item?),
         }
     }
     let mut bytes: usize = items.iter().map(|item| item.bytes.len()).sum();
     while items.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
-        let Ok(item) = queue.try_recv() else { break };
+        let Ok(item) = waiting.urgent.try_recv().or_else(|_| waiting.queue.try_recv()) else {
+            break;
+        };
         bytes += item.bytes.len();
         items.push(item);
     }
@@ -216,7 +285,9 @@ fn split(items: Vec<Item>, keep: impl Fn(&Item) -> bool) -> (Vec<Item>, Vec<Item
 
 fn refuse(items: Vec<Item>) {
     for item in items {
-        let _ = item.reply.send(Err(ProposeError::NoLeader { retry_after: RETRY_AFTER }));
+        let _ = item.reply.send(Err(ProposeError::NoLeader {
+            retry_after: RETRY_AFTER,
+        }));
     }
 }
 
@@ -239,7 +310,10 @@ fn write(core: &Arc<Core>, again: &Arc<Again>, now: Leadership, items: Vec<Item>
     tokio::spawn(async move {
         let _place = place;
         let (responder, done) = ProgressResponder::complete_only();
-        let write = raft.write(batch).with_leader(CommittedLeaderId::from(now.term.0)).responder(responder);
+        let write = raft
+            .write(batch)
+            .with_leader(CommittedLeaderId::from(now.term.0))
+            .responder(responder);
         if write.await.is_err() {
             refuse(items);
             return;
@@ -270,7 +344,6 @@ fn forward(
 ) {
     let forwarded = Forwarded {
         proposals: items.iter().map(|item| BatchBytes(item.bytes.clone())).collect(),
-        repeatable: items.iter().map(|item| item.repeatable).collect(),
     };
     let (core, again) = (Arc::clone(core), Arc::clone(again));
     tokio::spawn(async move {
@@ -279,7 +352,9 @@ fn forward(
             refuse(items);
             return;
         };
-        let call = core.transport.call(&leader, Lane::Proposals, "propose", body, ANSWER_WAIT);
+        let call = core
+            .transport
+            .call(&leader, Lane::Proposals, "propose", body, ANSWER_WAIT);
         let mut leadership = core.leadership.subscribe();
         let outcome = tokio::select! {
             outcome = call => outcome,

@@ -71,12 +71,20 @@ impl Reads {
     /// What a read begun now must have seen.
     pub(super) async fn point(&self, scope: ReadScope, within: Duration) -> Result<ReadPoint, ReadError> {
         let (reply, answer) = oneshot::channel();
-        let reader = Reader { scope, deadline: Instant::now() + within, reply };
+        let reader = Reader {
+            scope,
+            deadline: Instant::now() + within,
+            reply,
+        };
         self.queue.try_send(reader).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ReadError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => ReadError::Fatal { reason: "it is shutting down".to_owned() },
+            mpsc::error::TrySendError::Closed(_) => ReadError::Fatal {
+                reason: "it is shutting down".to_owned(),
+            },
         })?;
-        answer.await.unwrap_or(Err(ReadError::NoLeader { retry_after: RETRY_AFTER }))
+        answer.await.unwrap_or(Err(ReadError::NoLeader {
+            retry_after: RETRY_AFTER,
+        }))
     }
 }
 
@@ -84,7 +92,9 @@ impl Reads {
 pub(super) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Reader>) {
     let places = Arc::new(Semaphore::new(ROUNDS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let Some(first) = queue.recv().await else { return };
         let mut readers = vec![first];
         while let Ok(reader) = queue.try_recv() {
@@ -103,8 +113,15 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
     loop {
         let now = *leadership.borrow_and_update();
         if !now.is_leader {
-            let (anywhere, here) = readers.into_iter().partition(|reader| reader.scope == ReadScope::Anywhere);
-            answer(here, &Err(ReadError::NoLeader { retry_after: RETRY_AFTER }));
+            let (anywhere, here) = readers
+                .into_iter()
+                .partition(|reader| reader.scope == ReadScope::Anywhere);
+            answer(
+                here,
+                &Err(ReadError::NoLeader {
+                    retry_after: RETRY_AFTER,
+                }),
+            );
             readers = anywhere;
         }
         let outcome = if now.is_leader {
@@ -112,7 +129,11 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
         } else if let Some(leader) = now.leader.and_then(|leader| core.target(leader)) {
             let asked = async {
                 let body = codec::encode("read_index", &()).ok()?;
-                let answer = core.transport.call(&leader, Lane::Urgent, "read_index", body, ROUND_WAIT).await.ok()?;
+                let answer = core
+                    .transport
+                    .call(&leader, Lane::Urgent, "read_index", body, ROUND_WAIT)
+                    .await
+                    .ok()?;
                 Some(codec::decode::<ReadIndex>("read_index", &answer).ok()?.point)
             };
             tokio::select! {
@@ -120,7 +141,9 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
                 _ = leadership.wait_for(|then| then.term != now.term || then.leader != now.leader) => continue,
             }
         } else {
-            Err(ReadError::NoLeader { retry_after: RETRY_AFTER })
+            Err(ReadError::NoLeader {
+                retry_after: RETRY_AFTER,
+            })
         };
         if outcome.is_ok() {
             answer(readers, &outcome);
@@ -131,7 +154,9 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
         let (waiting, late): (Vec<_>, Vec<_>) = readers.into_iter().partition(|reader| reader.deadline > over);
         answer(late, &outcome);
         readers = waiting;
-        let Some(deadline) = readers.iter().map(|reader| reader.deadline).min() else { return };
+        let Some(deadline) = readers.iter().map(|reader| reader.deadline).min() else {
+            return;
+        };
         let pause = tokio::time::sleep(Duration::from_millis(10));
         tokio::select! {
             _ = leadership.changed() => {}
@@ -143,16 +168,23 @@ async fn serve(core: &Core, mut readers: Vec<Reader>) {
 
 /// A quorum round begun now, as leader: the log index up to which reads that came before it must see.
 async fn round(core: &Core) -> Result<ReadPoint, ReadError> {
-    let no_leader = ReadError::NoLeader { retry_after: RETRY_AFTER };
+    let no_leader = ReadError::NoLeader {
+        retry_after: RETRY_AFTER,
+    };
     let raft = core.raft().ok_or_else(|| no_leader.clone())?;
     match tokio::time::timeout(ROUND_WAIT, raft.get_read_linearizer(ReadPolicy::ReadIndex)).await {
         Ok(Ok(confirmed)) => {
             let id = confirmed.read_log_id();
-            Ok(ReadPoint { index: id.index(), term: id.committed_leader_id().term })
+            Ok(ReadPoint {
+                index: id.index(),
+                term: id.committed_leader_id().term,
+            })
         }
         Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) | Err(_) => Err(ReadError::NoQuorum),
         Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => Err(no_leader),
-        Ok(Err(RaftError::Fatal(fatal))) => Err(ReadError::Fatal { reason: fatal.to_string() }),
+        Ok(Err(RaftError::Fatal(fatal))) => Err(ReadError::Fatal {
+            reason: fatal.to_string(),
+        }),
     }
 }
 

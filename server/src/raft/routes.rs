@@ -84,9 +84,17 @@ async fn check_member(State(core): State<Arc<Core>>, request: Request, next: Nex
 }
 
 fn check(core: &Core, headers: &HeaderMap) -> Result<(), Refused> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let Some(identity) = core.identity().filter(|identity| identity.member != 0) else {
-        return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "this server has not joined a cluster yet".to_owned()));
+        return Err(Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this server has not joined a cluster yet".to_owned(),
+        ));
     };
     let (cluster, member) = (text(HEADER_CLUSTER), text(HEADER_MEMBER));
     if cluster == identity.cluster_id && member == identity.member.to_string() {
@@ -96,16 +104,24 @@ fn check(core: &Core, headers: &HeaderMap) -> Result<(), Refused> {
         "this was sent to member {member:?} of cluster {cluster:?}, but here is member {} of cluster {:?}",
         identity.member, identity.cluster_id
     );
-    tracing::warn!(reason, "a message for another server came here");
+    tracing::debug!(reason, "a message for another server came here");
     Err(Refused(StatusCode::MISDIRECTED_REQUEST, reason))
 }
 
 fn raft(core: &Core) -> Result<&Raft, Refused> {
-    core.raft().ok_or_else(|| Refused(StatusCode::SERVICE_UNAVAILABLE, "Raft is not running here yet".to_owned()))
+    core.raft().ok_or_else(|| {
+        Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Raft is not running here yet".to_owned(),
+        )
+    })
 }
 
 fn fatal(error: &dyn std::fmt::Display) -> Refused {
-    Refused(StatusCode::SERVICE_UNAVAILABLE, format!("this server has stopped: {error}"))
+    Refused(
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("this server has stopped: {error}"),
+    )
 }
 
 fn answer<T: Serialize>(what: &'static str, value: &T) -> Answer {
@@ -114,7 +130,10 @@ fn answer<T: Serialize>(what: &'static str, value: &T) -> Answer {
 
 async fn append(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
     let request = append_request(codec::decode::<Append>("append", &body)?)?;
-    let answered = raft(&core)?.append_entries(request).await.map_err(|error| fatal(&error))?;
+    let answered = raft(&core)?
+        .append_entries(request)
+        .await
+        .map_err(|error| fatal(&error))?;
     let appended = match answered {
         AppendEntriesResponse::Success => Appended::Success,
         AppendEntriesResponse::PartialSuccess(upto) => Appended::Partial(upto.as_ref().map(codec::wire_log_id)),
@@ -152,7 +171,10 @@ fn voted(response: &VoteResponse<TypeConfig>) -> Answer {
 async fn transfer(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
     let Transfer { from, to, last } = codec::decode("transfer", &body)?;
     let request = TransferLeaderRequest::new(codec::from_wire_vote(from), to, last.map(codec::from_wire_log_id));
-    let done = raft(&core)?.handle_transfer_leader(request).await.map_err(|error| fatal(&error))?;
+    let done = raft(&core)?
+        .handle_transfer_leader(request)
+        .await
+        .map_err(|error| fatal(&error))?;
     let log_id = |id: Option<super::types::LogId>| id.as_ref().map(codec::wire_log_id);
     let transferred = match done {
         Ok(()) => Transferred::Done,
@@ -168,16 +190,15 @@ async fn transfer(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
 
 /// A batch that another server forwards: put in the log here or nowhere.
 async fn propose(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
-    let Forwarded { proposals, repeatable } = codec::decode("propose", &body)?;
-    if proposals.len() != repeatable.len() {
-        return Err(Refused(StatusCode::BAD_REQUEST, "the lists of a forwarded batch differ in length".to_owned()));
-    }
-    for BatchBytes(bytes) in &proposals {
-        codec::check_proposal(bytes)?;
-    }
+    let Forwarded { proposals } = codec::decode("propose", &body)?;
+    // All or none: a refusal says that nothing was done.
+    let decoded = proposals
+        .iter()
+        .map(|BatchBytes(bytes)| codec::decode_proposal(bytes))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut waiting = Vec::with_capacity(proposals.len());
-    for (BatchBytes(bytes), repeatable) in proposals.into_iter().zip(repeatable) {
-        waiting.push(core.proposals.put(bytes, Scope::Here, repeatable, READY_WAIT));
+    for (proposal, BatchBytes(bytes)) in decoded.iter().zip(proposals) {
+        waiting.push(core.proposals.put(proposal, bytes, Scope::Here, READY_WAIT));
     }
     let mut answers = Vec::with_capacity(waiting.len());
     for answer in waiting {
@@ -201,14 +222,23 @@ async fn change(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
 
 async fn join(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
     raft(&core)?;
-    answer("join", &member::admit(&core, codec::decode::<AskAdmission>("join", &body)?).await)
+    answer(
+        "join",
+        &member::admit(&core, codec::decode::<AskAdmission>("join", &body)?).await,
+    )
 }
 
 async fn promote(State(core): State<Arc<Core>>, headers: HeaderMap, body: Bytes) -> Answer {
     raft(&core)?;
-    let cluster = headers.get(HEADER_CLUSTER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let cluster = headers
+        .get(HEADER_CLUSTER)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if core.identity().is_none_or(|identity| identity.cluster_id != cluster) {
-        return Err(Refused(StatusCode::MISDIRECTED_REQUEST, "this server belongs to another cluster".to_owned()));
+        return Err(Refused(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this server belongs to another cluster".to_owned(),
+        ));
     }
     let AskPromotion { member } = codec::decode("promote", &body)?;
     answer("promote", &member::promote(&core, MemberId(member)).await)
@@ -216,19 +246,30 @@ async fn promote(State(core): State<Arc<Core>>, headers: HeaderMap, body: Bytes)
 
 /// A snapshot, streamed to a file first and installed only when it is whole.
 async fn snapshot(State(core): State<Arc<Core>>, headers: HeaderMap, body: Body) -> Answer {
-    let vote = headers.get(HEADER_VOTE).and_then(|value| value.to_str().ok()).and_then(parse_vote);
+    let vote = headers
+        .get(HEADER_VOTE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(parse_vote);
     let vote = vote.ok_or_else(|| Refused(StatusCode::BAD_REQUEST, format!("{HEADER_VOTE} is missing")))?;
     let raft = raft(&core)?;
     let part = core.snapshots.part();
     let outcome = receive(&part, body).await;
-    let broken = |error: &dyn std::fmt::Display| Refused(StatusCode::BAD_REQUEST, format!("the snapshot did not arrive whole: {error}"));
+    let broken = |error: &dyn std::fmt::Display| {
+        Refused(
+            StatusCode::BAD_REQUEST,
+            format!("the snapshot did not arrive whole: {error}"),
+        )
+    };
     let stored = match outcome {
         Ok(()) => core.snapshots.open_part(&part).map_err(|error| broken(&error)),
         Err(error) => Err(broken(&error)),
     };
     let snapshot = stored.and_then(|stored| machine::snapshot(stored).map_err(|error| broken(&error)));
     let installed = match snapshot {
-        Ok(snapshot) => raft.install_full_snapshot(codec::from_wire_vote(vote), snapshot).await.map_err(|error| fatal(&error)),
+        Ok(snapshot) => raft
+            .install_full_snapshot(codec::from_wire_vote(vote), snapshot)
+            .await
+            .map_err(|error| fatal(&error)),
         Err(refused) => Err(refused),
     };
     // Where it was installed it has another name by now.

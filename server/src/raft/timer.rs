@@ -22,13 +22,18 @@ pub(super) async fn run(core: Arc<Core>) {
     let mut leadership = core.leadership.subscribe();
     let mut applied = core.applied.index();
     loop {
-        let Ok(now) = leadership.wait_for(|now| now.ready).await.map(|now| *now) else { return };
+        let Ok(now) = leadership.wait_for(|now| now.ready).await.map(|now| *now) else {
+            return;
+        };
         applied.borrow_and_update();
         let deadline = core.applied.state().next_deadline();
         let at = core.clock.now(now.term, BootTime::now()).unwrap_or(Timestamp(0));
         match deadline {
             Some(deadline) if deadline <= at => {
-                let tick = Proposal { request: None, command: Command::Tick };
+                let tick = Proposal {
+                    request: None,
+                    command: Command::Tick,
+                };
                 let outcome = core.proposals.propose(&tick, Scope::Term(now.term), TICK_WAIT).await;
                 if outcome.is_err() || core.applied.state().next_deadline() == Some(deadline) {
                     tokio::time::sleep(PAUSE_MIN).await;

@@ -129,9 +129,16 @@ impl HttpTransport {
         let mut lines = self.inner.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = match lines.entry(key(to, lane)) {
             std::collections::btree_map::Entry::Occupied(line) => line.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => place.insert(Line { client: client(lane)?, turn: 0 }),
+            std::collections::btree_map::Entry::Vacant(place) => place.insert(Line {
+                client: client(lane)?,
+                turn: 0,
+            }),
         };
-        let address = to.addresses.get(line.turn % to.addresses.len().max(1)).cloned().unwrap_or_default();
+        let address = to
+            .addresses
+            .get(line.turn % to.addresses.len().max(1))
+            .cloned()
+            .unwrap_or_default();
         Ok((line.client.clone(), address))
     }
 
@@ -146,9 +153,20 @@ impl HttpTransport {
         }
     }
 
-    fn post(&self, to: &Target, lane: Lane, method: &str, wait: Duration) -> Result<(reqwest::RequestBuilder, String), CallError> {
+    fn post(
+        &self,
+        to: &Target,
+        lane: Lane,
+        method: &str,
+        wait: Duration,
+    ) -> Result<(reqwest::RequestBuilder, String), CallError> {
         let (client, address) = self.line(to, lane)?;
-        let cluster = self.inner.cluster.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let cluster = self
+            .inner
+            .cluster
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let request = client
             .post(format!("http://{address}/peer/v1/{method}"))
             .header(HEADER_CLUSTER, cluster)
@@ -157,7 +175,13 @@ impl HttpTransport {
         Ok((request, address))
     }
 
-    async fn finish(self, request: reqwest::RequestBuilder, address: String, to: Target, lane: Lane) -> Result<Bytes, CallError> {
+    async fn finish(
+        self,
+        request: reqwest::RequestBuilder,
+        address: String,
+        to: Target,
+        lane: Lane,
+    ) -> Result<Bytes, CallError> {
         // Dropped by its caller before the end (a time-out of openraft's): the connection is dropped with it.
         let outcome = answer(request, &address).await;
         if matches!(outcome, Err(CallError::Unreachable { .. } | CallError::Unknown { .. })) {
@@ -210,7 +234,9 @@ impl PeerTransport for HttpTransport {
                     Ok::<_, std::io::Error>((!piece.is_empty()).then_some((Bytes::from(piece), next)))
                 }
             });
-            let request = request.header(HEADER_VOTE, vote).body(reqwest::Body::wrap_stream(pieces));
+            let request = request
+                .header(HEADER_VOTE, vote)
+                .body(reqwest::Body::wrap_stream(pieces));
             this.finish(request, address, to, Lane::Snapshot).await
         })
     }
@@ -238,15 +264,24 @@ fn client(lane: Lane) -> Result<reqwest::Client, CallError> {
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(idle)
         .build()
-        .map_err(|error| CallError::Unreachable { address: String::new(), reason: error.to_string() })
+        .map_err(|error| CallError::Unreachable {
+            address: String::new(),
+            reason: error.to_string(),
+        })
 }
 
 async fn answer(request: reqwest::RequestBuilder, address: &str) -> Result<Bytes, CallError> {
-    let unknown = |error: &reqwest::Error| CallError::Unknown { address: address.to_owned(), reason: in_words(error) };
+    let unknown = |error: &reqwest::Error| CallError::Unknown {
+        address: address.to_owned(),
+        reason: in_words(error),
+    };
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) if error.is_connect() => {
-            return Err(CallError::Unreachable { address: address.to_owned(), reason: in_words(&error) });
+            return Err(CallError::Unreachable {
+                address: address.to_owned(),
+                reason: in_words(&error),
+            });
         }
         Err(error) => return Err(unknown(&error)),
     };
@@ -255,7 +290,10 @@ async fn answer(request: reqwest::RequestBuilder, address: &str) -> Result<Bytes
     if status == StatusCode::OK {
         return Ok(body);
     }
-    Err(CallError::Refused { address: address.to_owned(), reason: String::from_utf8_lossy(&body).into_owned() })
+    Err(CallError::Refused {
+        address: address.to_owned(),
+        reason: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 /// An error with all that caused it: reqwest says only "error sending request" by itself.

@@ -104,7 +104,10 @@ pub fn log_id(stored: storage::LogId) -> LogId {
 /// The stored form of a log id.
 #[must_use]
 pub fn stored_log_id(id: &LogId) -> storage::LogId {
-    storage::LogId { term: id.committed_leader_id().term, index: id.index() }
+    storage::LogId {
+        term: id.committed_leader_id().term,
+        index: id.index(),
+    }
 }
 
 /// openraft's vote of a stored one.
@@ -120,5 +123,9 @@ pub fn vote(stored: storage::Vote) -> Vote {
 /// The stored form of a vote.
 #[must_use]
 pub fn stored_vote(vote: &Vote) -> storage::Vote {
-    storage::Vote { term: vote.leader_id.term(), member: *vote.leader_id.node_id(), committed: vote.committed }
+    storage::Vote {
+        term: vote.leader_id.term(),
+        member: *vote.leader_id.node_id(),
+        committed: vote.committed,
+    }
 }

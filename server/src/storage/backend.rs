@@ -50,12 +50,20 @@ pub struct Batch {
 impl Batch {
     /// Sets a key.
     pub fn put(&mut self, family: Family, key: &[u8], value: impl Into<Bytes>) {
-        self.changes.push(Change::Put { family, key: key.to_vec(), value: value.into() });
+        self.changes.push(Change::Put {
+            family,
+            key: key.to_vec(),
+            value: value.into(),
+        });
     }
 
     /// Deletes the keys from `from` up to but not including `to`.
     pub fn delete_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
-        self.changes.push(Change::DeleteRange { family, from: from.to_vec(), to: to.to_vec() });
+        self.changes.push(Change::DeleteRange {
+            family,
+            from: from.to_vec(),
+            to: to.to_vec(),
+        });
     }
 
     /// Puts the changes of `later` after these.
@@ -145,10 +153,12 @@ impl Database {
         if exists {
             check_families(&options, path)?;
         }
-        let families =
-            Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family)));
+        let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family)));
         let db = DB::open_cf_descriptors(&options, path, families).map_err(|source| refused(path, source))?;
-        let database = Self { path: path.to_owned(), db: RwLock::new(Some(db)) };
+        let database = Self {
+            path: path.to_owned(),
+            db: RwLock::new(Some(db)),
+        };
         assert_durable_options(&database);
         Ok(database)
     }
@@ -157,7 +167,10 @@ impl Database {
         let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
         match guard.as_ref() {
             Some(db) => work(db),
-            None => Err(io::Error::other(format!("the database at {} is closed", self.path.display()))),
+            None => Err(io::Error::other(format!(
+                "the database at {} is closed",
+                self.path.display()
+            ))),
         }
     }
 }
@@ -223,7 +236,11 @@ fn check_families(options: &rocksdb::Options, path: &Path) -> Result<(), OpenErr
     let mut expected = Family::ALL.map(|family| family.name().to_owned()).to_vec();
     expected.sort();
     if found != expected {
-        return Err(OpenError::Foreign { path: path.to_owned(), found, expected });
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+            found,
+            expected,
+        });
     }
     Ok(())
 }
@@ -234,7 +251,11 @@ fn refused(path: &Path, source: rocksdb::Error) -> OpenError {
         _ if source.to_string().contains("lock") => HINT_IN_USE,
         _ => "",
     };
-    OpenError::Refused { path: path.to_owned(), hint, source }
+    OpenError::Refused {
+        path: path.to_owned(),
+        hint,
+        source,
+    }
 }
 
 fn database_options() -> rocksdb::Options {

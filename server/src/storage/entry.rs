@@ -97,18 +97,34 @@ impl LogEntry {
         let what = "log entry";
         let format = *value.first().ok_or(DecodeError::Length { what, found: 0 })?;
         if format != FORMAT {
-            return Err(DecodeError::Format { what, found: format, expected: FORMAT });
+            return Err(DecodeError::Format {
+                what,
+                found: format,
+                expected: FORMAT,
+            });
         }
-        let wrong = || DecodeError::Length { what, found: value.len() };
+        let wrong = || DecodeError::Length {
+            what,
+            found: value.len(),
+        };
         let kind = *value.get(1).ok_or_else(wrong)?;
-        let term: [u8; 8] = value.get(2..ENTRY_HEAD_BYTES).and_then(|b| b.try_into().ok()).ok_or_else(wrong)?;
+        let term: [u8; 8] = value
+            .get(2..ENTRY_HEAD_BYTES)
+            .and_then(|b| b.try_into().ok())
+            .ok_or_else(wrong)?;
         let payload = match kind {
             KIND_BLANK => Payload::Blank,
             KIND_BATCH => Payload::Batch(value.slice(ENTRY_HEAD_BYTES..)),
             KIND_MEMBERSHIP => Payload::Membership(value.slice(ENTRY_HEAD_BYTES..)),
             found => return Err(DecodeError::Kind { what, found }),
         };
-        Ok(Self { id: LogId { term: u64::from_be_bytes(term), index }, payload })
+        Ok(Self {
+            id: LogId {
+                term: u64::from_be_bytes(term),
+                index,
+            },
+            payload,
+        })
     }
 
     /// How much memory it holds, roughly.
@@ -138,7 +154,10 @@ impl LogId {
     /// [`DecodeError`] says what is not as this version writes it.
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
         let fields = fields(value, "log marker", 17)?;
-        Ok(Self { term: number(&fields[..8]), index: number(&fields[8..16]) })
+        Ok(Self {
+            term: number(&fields[..8]),
+            index: number(&fields[8..16]),
+        })
     }
 }
 
@@ -170,17 +189,28 @@ impl Vote {
     /// [`DecodeError`] says what is not as this version writes it.
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
         let fields = fields(value, "vote", 18)?;
-        Ok(Self { term: number(&fields[..8]), member: number(&fields[8..16]), committed: fields[16] != 0 })
+        Ok(Self {
+            term: number(&fields[..8]),
+            member: number(&fields[8..16]),
+            committed: fields[16] != 0,
+        })
     }
 }
 
 fn fields<'a>(value: &'a [u8], what: &'static str, length: usize) -> Result<&'a [u8], DecodeError> {
     let (format, fields) = value.split_first().ok_or(DecodeError::Length { what, found: 0 })?;
     if *format != FORMAT {
-        return Err(DecodeError::Format { what, found: *format, expected: FORMAT });
+        return Err(DecodeError::Format {
+            what,
+            found: *format,
+            expected: FORMAT,
+        });
     }
     if value.len() != length {
-        return Err(DecodeError::Length { what, found: value.len() });
+        return Err(DecodeError::Length {
+            what,
+            found: value.len(),
+        });
     }
     Ok(fields)
 }
@@ -195,23 +225,55 @@ mod tests {
 
     #[test]
     fn entries_markers_and_votes_come_back_as_they_were_stored() {
-        let id = LogId { term: 7, index: 0x0102_0304_0506_0708 };
-        for payload in [Payload::Blank, Payload::Batch(Bytes::from_static(b"batch")), Payload::Membership(Bytes::new())] {
+        let id = LogId {
+            term: 7,
+            index: 0x0102_0304_0506_0708,
+        };
+        for payload in [
+            Payload::Blank,
+            Payload::Batch(Bytes::from_static(b"batch")),
+            Payload::Membership(Bytes::new()),
+        ] {
             let entry = LogEntry { id, payload };
             assert_eq!(LogEntry::decode(id.index, &entry.encode()), Ok(entry));
         }
         assert_eq!(LogId::decode(&id.encode()), Ok(id));
-        let vote = Vote { term: 9, member: 3, committed: true };
+        let vote = Vote {
+            term: 9,
+            member: 3,
+            committed: true,
+        };
         assert_eq!(Vote::decode(&vote.encode()), Ok(vote));
     }
 
     #[test]
     fn another_format_is_named_and_not_guessed() {
-        let mut value = LogEntry { id: LogId { term: 1, index: 1 }, payload: Payload::Blank }.encode().to_vec();
+        let mut value = LogEntry {
+            id: LogId { term: 1, index: 1 },
+            payload: Payload::Blank,
+        }
+        .encode()
+        .to_vec();
         value[0] = 2;
         let error = LogEntry::decode(1, &Bytes::from(value)).unwrap_err();
-        assert_eq!(error, DecodeError::Format { what: "log entry", found: 2, expected: 1 });
-        assert_eq!(Vote::decode(&[1, 2]).unwrap_err(), DecodeError::Length { what: "vote", found: 2 });
-        assert_eq!(LogEntry::decode(1, &Bytes::from_static(&[1])).unwrap_err(), DecodeError::Length { what: "log entry", found: 1 });
+        assert_eq!(
+            error,
+            DecodeError::Format {
+                what: "log entry",
+                found: 2,
+                expected: 1
+            }
+        );
+        assert_eq!(
+            Vote::decode(&[1, 2]).unwrap_err(),
+            DecodeError::Length { what: "vote", found: 2 }
+        );
+        assert_eq!(
+            LogEntry::decode(1, &Bytes::from_static(&[1])).unwrap_err(),
+            DecodeError::Length {
+                what: "log entry",
+                found: 1
+            }
+        );
     }
 }

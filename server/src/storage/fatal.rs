@@ -41,7 +41,12 @@ impl Fatal {
     pub fn new(data_dir: &Path, action: FatalAction) -> Self {
         let (changed, _) = watch::channel(false);
         Self {
-            inner: Arc::new(Inner { path: data_dir.join("FATAL"), action, reason: OnceLock::new(), changed }),
+            inner: Arc::new(Inner {
+                path: data_dir.join("FATAL"),
+                action,
+                reason: OnceLock::new(),
+                changed,
+            }),
         }
     }
 

@@ -62,7 +62,9 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// It belongs to another node.
-    #[error("{path} belongs to the node {found:?}, this node is {expected:?}: nothing was changed; use a data_dir of its own")]
+    #[error(
+        "{path} belongs to the node {found:?}, this node is {expected:?}: nothing was changed; use a data_dir of its own"
+    )]
     Name {
         /// Where.
         path: PathBuf,
@@ -97,7 +99,9 @@ pub enum IdentityError {
         log: String,
     },
     /// Something else lies there.
-    #[error("{path} holds something that is not paceline's (found {found}); nothing was changed; point data_dir at another place")]
+    #[error(
+        "{path} holds something that is not paceline's (found {found}); nothing was changed; point data_dir at another place"
+    )]
     Foreign {
         /// Where.
         path: PathBuf,
@@ -127,19 +131,36 @@ impl Identity {
     /// A server that has not been let in yet.
     #[must_use]
     pub fn joining(name: &str, nonce: String) -> Self {
-        Self { format: FORMAT, name: name.to_owned(), cluster_id: String::new(), member: 0, phase: Phase::Joining { nonce } }
+        Self {
+            format: FORMAT,
+            name: name.to_owned(),
+            cluster_id: String::new(),
+            member: 0,
+            phase: Phase::Joining { nonce },
+        }
     }
 
     /// The first server of a new cluster.
     #[must_use]
     pub fn bootstrapping(name: &str, cluster_id: String) -> Self {
-        Self { format: FORMAT, name: name.to_owned(), cluster_id, member: 1, phase: Phase::Bootstrapping }
+        Self {
+            format: FORMAT,
+            name: name.to_owned(),
+            cluster_id,
+            member: 1,
+            phase: Phase::Bootstrapping,
+        }
     }
 
     /// The same server once it is a member.
     #[must_use]
     pub fn into_member(self, cluster_id: String, member: u64) -> Self {
-        Self { cluster_id, member, phase: Phase::Member, ..self }
+        Self {
+            cluster_id,
+            member,
+            phase: Phase::Member,
+            ..self
+        }
     }
 
     /// Refuses a directory that has content and is not ours, before anything is written to it.
@@ -147,7 +168,10 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Foreign`] with what was found.
     pub fn check_directory(directory: &Path) -> Result<(), IdentityError> {
-        let io = |source| IdentityError::Io { path: directory.to_owned(), source };
+        let io = |source| IdentityError::Io {
+            path: directory.to_owned(),
+            source,
+        };
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -157,7 +181,10 @@ impl Identity {
             let name = entry.map_err(io)?.file_name();
             let name = name.to_string_lossy();
             if !matches!(name.as_ref(), "db" | "snapshots" | FILE) && !name.starts_with("identity.") {
-                return Err(IdentityError::Foreign { path: directory.to_owned(), found: name.into_owned() });
+                return Err(IdentityError::Foreign {
+                    path: directory.to_owned(),
+                    found: name.into_owned(),
+                });
             }
         }
         Ok(())
@@ -169,7 +196,10 @@ impl Identity {
     /// [`IdentityError`] says what does not fit.
     pub fn load(directory: &Path, backend: &dyn Backend, name: &str) -> Result<Option<Self>, IdentityError> {
         let path = directory.join(FILE);
-        let io = |source| IdentityError::Io { path: path.clone(), source };
+        let io = |source| IdentityError::Io {
+            path: path.clone(),
+            source,
+        };
         let file = match fs::read(&path) {
             Ok(bytes) => Some(parse(&path, &bytes)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -182,7 +212,12 @@ impl Identity {
         let found = match (file, log) {
             (None, None) => {
                 let mut used = false;
-                backend.scan(Family::Log, &[], &mut |_, _| { used = true; false }).map_err(io)?;
+                backend
+                    .scan(Family::Log, &[], &mut |_, _| {
+                        used = true;
+                        false
+                    })
+                    .map_err(io)?;
                 if used {
                     return Err(mixed(directory, "nothing", "entries of an unknown server"));
                 }
@@ -191,16 +226,27 @@ impl Identity {
             (Some(file), None) if file.phase.rank() == 0 => file,
             (Some(file), None) => {
                 return Err(IdentityError::LogMissing {
-                    path: directory.to_owned(), member: file.member, cluster: file.cluster_id, name: file.name,
+                    path: directory.to_owned(),
+                    member: file.member,
+                    cluster: file.cluster_id,
+                    name: file.name,
                 });
             }
             (None, Some(log)) => log,
             // The database is written first, so the file may be one step behind.
-            (Some(file), Some(log)) if file == log || (file.name == log.name && file.phase.rank() < log.phase.rank()) => log,
+            (Some(file), Some(log))
+                if file == log || (file.name == log.name && file.phase.rank() < log.phase.rank()) =>
+            {
+                log
+            }
             (Some(file), Some(log)) => return Err(mixed(directory, &file.describe(), &log.describe())),
         };
         if found.name != name {
-            return Err(IdentityError::Name { path: directory.to_owned(), found: found.name, expected: name.to_owned() });
+            return Err(IdentityError::Name {
+                path: directory.to_owned(),
+                found: found.name,
+                expected: name.to_owned(),
+            });
         }
         Ok(Some(found))
     }
@@ -211,7 +257,10 @@ impl Identity {
     /// Where the disk refuses.
     pub fn save(&self, directory: &Path, writer: &Writer) -> Result<(), IdentityError> {
         let path = directory.join(FILE);
-        let io = |source| IdentityError::Io { path: path.clone(), source };
+        let io = |source| IdentityError::Io {
+            path: path.clone(),
+            source,
+        };
         let text = serde_json::to_vec_pretty(self).map_err(|error| io(io::Error::other(error)))?;
         let mut batch = Batch::default();
         batch.put(Family::Meta, META_IDENTITY, text.clone());
@@ -222,21 +271,34 @@ impl Identity {
     }
 
     fn describe(&self) -> String {
-        format!("member {} ({}) of cluster {:?}", self.member, self.name, self.cluster_id)
+        format!(
+            "member {} ({}) of cluster {:?}",
+            self.member, self.name, self.cluster_id
+        )
     }
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, IdentityError> {
-    let unreadable = |reason: String| IdentityError::Unreadable { path: path.to_owned(), reason };
+    let unreadable = |reason: String| IdentityError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
     let identity: Identity = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
     if identity.format != FORMAT {
-        return Err(unreadable(format!("it has format {}, this version of paceline reads format {FORMAT}", identity.format)));
+        return Err(unreadable(format!(
+            "it has format {}, this version of paceline reads format {FORMAT}",
+            identity.format
+        )));
     }
     Ok(identity)
 }
 
 fn mixed(directory: &Path, file: &str, log: &str) -> IdentityError {
-    IdentityError::Mixed { path: directory.to_owned(), file: file.to_owned(), log: log.to_owned() }
+    IdentityError::Mixed {
+        path: directory.to_owned(),
+        file: file.to_owned(),
+        log: log.to_owned(),
+    }
 }
 
 /// Writes a file so that after a crash there is the old one or the new one: beside it, synced, renamed, directory synced.

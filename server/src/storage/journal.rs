@@ -123,13 +123,22 @@ impl Journal {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
             None => Vec::new(),
         };
-        let shared = Shared { gaps, ..Shared::default() };
-        Ok(Self { backend, writer, shared: Arc::new(Mutex::new(shared)) })
+        let shared = Shared {
+            gaps,
+            ..Shared::default()
+        };
+        Ok(Self {
+            backend,
+            writer,
+            shared: Arc::new(Mutex::new(shared)),
+        })
     }
 
     /// Adds the events of one or more commands, in order. They can be read when this returns.
     pub(crate) fn append(&self, records: Vec<EventRecord>) {
-        let Some(last) = records.last().map(|record| record.index) else { return };
+        let Some(last) = records.last().map(|record| record.index) else {
+            return;
+        };
         let mut batch = Batch::default();
         let mut shared = self.lock();
         for record in records {
@@ -159,7 +168,10 @@ impl Journal {
         shared.gaps.push(gap);
         shared.gaps.sort_by_key(|gap| (gap.first, gap.last));
         while shared.gaps.len() > GAPS_MAX {
-            let merged = Gap { first: shared.gaps[0].first, last: shared.gaps[1].last.max(shared.gaps[0].last) };
+            let merged = Gap {
+                first: shared.gaps[0].first,
+                last: shared.gaps[1].last.max(shared.gaps[0].last),
+            };
             shared.gaps.splice(..2, [merged]);
         }
         match serde_json::to_vec(&shared.gaps) {
@@ -203,7 +215,9 @@ impl Journal {
         let recent = self.recent();
         let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
         if after.saturating_add(1) < stored_to {
-            self.scan(Direction::From(after.saturating_add(1)), &mut |record| record.index < stored_to && page.take(&record))?;
+            self.scan(Direction::From(after.saturating_add(1)), &mut |record| {
+                record.index < stored_to && page.take(&record)
+            })?;
         }
         for record in recent.iter().filter(|record| record.index > after) {
             if page.full || !page.take(record) {
@@ -220,12 +234,22 @@ impl Journal {
     pub fn event(&self, index: u64, sequence: u32) -> io::Result<Option<EventRecord>> {
         let recent = {
             let shared = self.lock();
-            let at = shared.recent.partition_point(|record| (record.index, record.sequence) < (index, sequence));
-            shared.recent.get(at).filter(|record| (record.index, record.sequence) == (index, sequence)).cloned()
+            let at = shared
+                .recent
+                .partition_point(|record| (record.index, record.sequence) < (index, sequence));
+            shared
+                .recent
+                .get(at)
+                .filter(|record| (record.index, record.sequence) == (index, sequence))
+                .cloned()
         };
         match recent {
             Some(record) => Ok(Some(EventRecord::clone(&record))),
-            None => self.backend.get(Family::Journal, &journal_key(index, sequence))?.map(|value| decode(&value)).transpose(),
+            None => self
+                .backend
+                .get(Family::Journal, &journal_key(index, sequence))?
+                .map(|value| decode(&value))
+                .transpose(),
         }
     }
 
@@ -250,8 +274,19 @@ impl Journal {
         }
         found.reverse();
         let first = found.first().map_or(0, |event| event.index);
-        let gaps = self.lock().gaps.iter().filter(|gap| gap.last >= first).copied().collect();
-        Ok(EventPage { events: found, more: false, next_after: None, gaps })
+        let gaps = self
+            .lock()
+            .gaps
+            .iter()
+            .filter(|gap| gap.last >= first)
+            .copied()
+            .collect();
+        Ok(EventPage {
+            events: found,
+            more: false,
+            next_after: None,
+            gaps,
+        })
     }
 
     fn scan(&self, direction: Direction, visit: &mut dyn FnMut(EventRecord) -> bool) -> io::Result<()> {
@@ -331,7 +366,14 @@ struct PageBuilder<'a> {
 
 impl<'a> PageBuilder<'a> {
     fn new(limit: usize, filter: &'a EventFilter) -> Self {
-        Self { filter, limit, events: Vec::new(), looked: 0, last_index: 0, full: false }
+        Self {
+            filter,
+            limit,
+            events: Vec::new(),
+            looked: 0,
+            last_index: 0,
+            full: false,
+        }
     }
 
     /// Takes a record if it passes; answers whether the page wants more.
@@ -354,19 +396,36 @@ impl<'a> PageBuilder<'a> {
 
     fn finish(self, after: u64, gaps: &[Gap]) -> EventPage {
         let end = if self.full { self.last_index } else { u64::MAX };
-        let gaps = gaps.iter().filter(|gap| gap.last > after && gap.first <= end).copied().collect();
+        let gaps = gaps
+            .iter()
+            .filter(|gap| gap.last > after && gap.first <= end)
+            .copied()
+            .collect();
         let next_after = self.full.then_some(Index(self.last_index));
-        EventPage { events: self.events, more: self.full, next_after, gaps }
+        EventPage {
+            events: self.events,
+            more: self.full,
+            next_after,
+            gaps,
+        }
     }
 }
 
 impl EventFilter {
     fn matches(&self, record: &EventRecord) -> bool {
-        self.resource.as_ref().is_none_or(|glob| glob_matches(glob, &record.resource))
+        self.resource
+            .as_ref()
+            .is_none_or(|glob| glob_matches(glob, &record.resource))
             && self.kind.as_ref().is_none_or(|kind| *kind == record.kind)
             && self.node.as_ref().is_none_or(|node| record.node.as_ref() == Some(node))
-            && self.severity.as_ref().is_none_or(|severity| rank(&record.severity) >= rank(severity))
-            && self.text.as_ref().is_none_or(|text| record.text.contains(text.as_str()))
+            && self
+                .severity
+                .as_ref()
+                .is_none_or(|severity| rank(&record.severity) >= rank(severity))
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|text| record.text.contains(text.as_str()))
             && self.before.is_none_or(|before| record.index < before.0)
             && self.since_wall_ms.is_none_or(|since| record.wall_ms >= since)
             && self.until_wall_ms.is_none_or(|until| record.wall_ms <= until)
@@ -384,7 +443,9 @@ fn rank(severity: &str) -> u8 {
 /// `*` stands for any characters; everything else for itself.
 fn glob_matches(glob: &str, text: &str) -> bool {
     let mut pieces = glob.split('*');
-    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else {
+        return false;
+    };
     let mut rest = rest;
     let mut pieces = pieces.peekable();
     if pieces.peek().is_none() {
@@ -411,7 +472,9 @@ fn encode(record: &EventRecord) -> io::Result<Bytes> {
 fn decode(value: &[u8]) -> io::Result<EventRecord> {
     match value.split_first() {
         Some((&FORMAT, body)) => rmp_serde::from_slice(body).map_err(io::Error::other),
-        Some((format, _)) => Err(io::Error::other(format!("an event has format {format}, known is format {FORMAT}"))),
+        Some((format, _)) => Err(io::Error::other(format!(
+            "an event has format {format}, known is format {FORMAT}"
+        ))),
         None => Err(io::Error::other("an event has no bytes")),
     }
 }
@@ -439,25 +502,57 @@ mod tests {
     fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
         let database = Arc::new(Database::open(folder).unwrap());
         let writer = Writer::start(database.clone(), Fatal::new(folder, FatalAction::Keep)).unwrap();
-        (Journal::open(database.clone(), writer.clone()).unwrap(), database, writer)
+        (
+            Journal::open(database.clone(), writer.clone()).unwrap(),
+            database,
+            writer,
+        )
     }
 
     #[test]
     fn pages_keep_an_index_together_and_go_on_where_they_ended() {
         let folder = tempfile::tempdir().unwrap();
         let (journal, _, writer) = journal(folder.path());
-        journal.append(vec![record(1, 0, "a"), record(2, 0, "b"), record(2, 1, "c"), record(2, 2, "d")]);
+        journal.append(vec![
+            record(1, 0, "a"),
+            record(2, 0, "b"),
+            record(2, 1, "c"),
+            record(2, 2, "d"),
+        ]);
         journal.append(vec![record(5, 0, "e")]);
-        let first = journal.read(&EventFilter { after: Some(Index(0)), ..EventFilter::default() }, 2).unwrap();
-        assert_eq!(first.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        let first = journal
+            .read(
+                &EventFilter {
+                    after: Some(Index(0)),
+                    ..EventFilter::default()
+                },
+                2,
+            )
+            .unwrap();
+        assert_eq!(
+            first.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c", "d"]
+        );
         assert_eq!((first.more, first.next_after), (true, Some(Index(2))));
-        let second = journal.read(&EventFilter { after: first.next_after, ..EventFilter::default() }, 2).unwrap();
+        let second = journal
+            .read(
+                &EventFilter {
+                    after: first.next_after,
+                    ..EventFilter::default()
+                },
+                2,
+            )
+            .unwrap();
         assert_eq!((second.events.len(), second.more), (1, false));
         let newest = journal.read(&EventFilter::default(), 1).unwrap();
         assert_eq!(newest.events[0].text, "e");
         assert_eq!(journal.event(2, 1).unwrap().unwrap().text, "c");
         assert_eq!(journal.event(3, 0).unwrap(), None);
-        let glob = EventFilter { after: Some(Index(0)), resource: Some("*p0".to_owned()), ..EventFilter::default() };
+        let glob = EventFilter {
+            after: Some(Index(0)),
+            resource: Some("*p0".to_owned()),
+            ..EventFilter::default()
+        };
         assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
         writer.stop();
     }
@@ -472,9 +567,28 @@ mod tests {
         writer.stop();
         database.close();
         let (again, _, writer) = journal(folder.path());
-        let page = again.read(&EventFilter { after: Some(Index(0)), ..EventFilter::default() }, 10).unwrap();
-        assert_eq!((page.events.len(), page.gaps.as_slice()), (2, [Gap { first: 2, last: 8 }].as_slice()));
-        let late = again.read(&EventFilter { after: Some(Index(8)), ..EventFilter::default() }, 10).unwrap();
+        let page = again
+            .read(
+                &EventFilter {
+                    after: Some(Index(0)),
+                    ..EventFilter::default()
+                },
+                10,
+            )
+            .unwrap();
+        assert_eq!(
+            (page.events.len(), page.gaps.as_slice()),
+            (2, [Gap { first: 2, last: 8 }].as_slice())
+        );
+        let late = again
+            .read(
+                &EventFilter {
+                    after: Some(Index(8)),
+                    ..EventFilter::default()
+                },
+                10,
+            )
+            .unwrap();
         assert_eq!((late.events.len(), late.gaps.len()), (1, 0));
         assert_eq!(again.last_index(), 9);
         writer.stop();
@@ -482,9 +596,14 @@ mod tests {
 
     #[test]
     fn globs() {
-        for (glob, text, expected) in
-            [("a", "a", true), ("a", "ab", false), ("a*", "ab", true), ("*b*", "abc", true), ("a*c*d", "abd", false), ("*", "", true)]
-        {
+        for (glob, text, expected) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*b*", "abc", true),
+            ("a*c*d", "abd", false),
+            ("*", "", true),
+        ] {
             assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");
         }
     }

@@ -28,7 +28,10 @@ pub fn log_key(index: u64) -> [u8; 8] {
 
 /// The index of a log key.
 pub fn log_index(key: &[u8]) -> Result<u64, DecodeError> {
-    let bytes: [u8; 8] = key.try_into().map_err(|_| DecodeError::Length { what: "log key", found: key.len() })?;
+    let bytes: [u8; 8] = key.try_into().map_err(|_| DecodeError::Length {
+        what: "log key",
+        found: key.len(),
+    })?;
     Ok(u64::from_be_bytes(bytes))
 }
 
@@ -43,7 +46,10 @@ pub fn journal_key(index: u64, sequence: u32) -> [u8; 12] {
 
 /// The command index and sequence of a journal key.
 pub fn journal_id(key: &[u8]) -> Result<(u64, u32), DecodeError> {
-    let wrong = || DecodeError::Length { what: "journal key", found: key.len() };
+    let wrong = || DecodeError::Length {
+        what: "journal key",
+        found: key.len(),
+    };
     let (index, sequence) = key.split_at_checked(8).ok_or_else(wrong)?;
     let index: [u8; 8] = index.try_into().map_err(|_| wrong())?;
     let sequence: [u8; 4] = sequence.try_into().map_err(|_| wrong())?;

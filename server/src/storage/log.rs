@@ -50,9 +50,17 @@ impl Log {
     /// # Errors
     /// Where what is stored can't be read.
     pub fn open(backend: Arc<dyn Backend>, writer: Writer) -> io::Result<Self> {
-        let vote = backend.get(Family::Meta, META_VOTE)?.map(|v| Vote::decode(&v)).transpose().map_err(damaged)?;
+        let vote = backend
+            .get(Family::Meta, META_VOTE)?
+            .map(|v| Vote::decode(&v))
+            .transpose()
+            .map_err(damaged)?;
         let marker = |key| -> io::Result<Option<LogId>> {
-            backend.get(Family::Meta, key)?.map(|v| LogId::decode(&v)).transpose().map_err(damaged)
+            backend
+                .get(Family::Meta, key)?
+                .map(|v| LogId::decode(&v))
+                .transpose()
+                .map_err(damaged)
         };
         let committed = marker(META_COMMITTED)?;
         let purged = marker(META_PURGED)?;
@@ -63,10 +71,25 @@ impl Log {
         })?;
         let last = last.transpose().map_err(damaged)?.map(|entry| entry.id);
         // A crash between the marker and the deletion leaves entries that no longer count.
-        let last = last.filter(|last| purged.is_none_or(|purged| last.index > purged.index)).or(purged);
+        let last = last
+            .filter(|last| purged.is_none_or(|purged| last.index > purged.index))
+            .or(purged);
         let unwritten_from = next_index(last);
-        let shared = Shared { vote, committed, purged, last, tail: VecDeque::new(), tail_bytes: 0, unwritten_from, truncations: 0 };
-        let log = Self { backend, writer, shared: Arc::new(Mutex::new(shared)) };
+        let shared = Shared {
+            vote,
+            committed,
+            purged,
+            last,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            unwritten_from,
+            truncations: 0,
+        };
+        let log = Self {
+            backend,
+            writer,
+            shared: Arc::new(Mutex::new(shared)),
+        };
         log.check_without_holes()?;
         Ok(log)
     }
@@ -211,7 +234,9 @@ impl Log {
         let mut bytes = 0;
         let (start, end, tail_start) = {
             let shared = self.lock();
-            let start = range.start.max(shared.purged.map_or(0, |purged| purged.index.saturating_add(1)));
+            let start = range
+                .start
+                .max(shared.purged.map_or(0, |purged| purged.index.saturating_add(1)));
             let end = range.end.min(next_index(shared.last));
             let tail_start = shared.tail.front().map_or(end, |entry| entry.id.index);
             if start >= tail_start {
@@ -242,14 +267,21 @@ impl Log {
         if let Some(error) = wrong {
             return Err(damaged(error));
         }
-        if found.last().is_none_or(|last| last.id.index.saturating_add(1) == tail_start) {
-            self.lock().copy_tail(tail_start..end, bytes_max, &mut bytes, &mut found);
+        if found
+            .last()
+            .is_none_or(|last| last.id.index.saturating_add(1) == tail_start)
+        {
+            self.lock()
+                .copy_tail(tail_start..end, bytes_max, &mut bytes, &mut found);
         }
         Ok(found)
     }
 
     fn id_at(&self, index: u64) -> io::Result<Option<LogId>> {
-        Ok(self.entries(index..index.saturating_add(1))?.first().map(|entry| entry.id))
+        Ok(self
+            .entries(index..index.saturating_add(1))?
+            .first()
+            .map(|entry| entry.id))
     }
 
     fn check_without_holes(&self) -> io::Result<()> {
@@ -262,16 +294,17 @@ impl Log {
         drop(shared);
         let mut expected = first;
         let mut hole = None;
-        self.backend.scan(Family::Log, &log_key(first), &mut |key, _| match log_index(key) {
-            Ok(index) if index == expected => {
-                expected = expected.saturating_add(1);
-                true
-            }
-            _ => {
-                hole = Some(expected);
-                false
-            }
-        })?;
+        self.backend
+            .scan(Family::Log, &log_key(first), &mut |key, _| match log_index(key) {
+                Ok(index) if index == expected => {
+                    expected = expected.saturating_add(1);
+                    true
+                }
+                _ => {
+                    hole = Some(expected);
+                    false
+                }
+            })?;
         match hole.or((expected <= last.index).then_some(expected)) {
             None => Ok(()),
             Some(index) => Err(io::Error::new(
@@ -299,7 +332,10 @@ impl Shared {
 
     fn trim_tail(&mut self) {
         while self.tail_bytes > TAIL_BYTES_MAX
-            && self.tail.front().is_some_and(|entry| entry.id.index < self.unwritten_from)
+            && self
+                .tail
+                .front()
+                .is_some_and(|entry| entry.id.index < self.unwritten_from)
         {
             if let Some(entry) = self.tail.pop_front() {
                 self.tail_bytes -= entry.size();
@@ -308,7 +344,9 @@ impl Shared {
     }
 
     fn copy_tail(&self, range: Range<u64>, bytes_max: usize, bytes: &mut usize, into: &mut Vec<LogEntry>) {
-        let Some(first) = self.tail.front().map(|entry| entry.id.index) else { return };
+        let Some(first) = self.tail.front().map(|entry| entry.id.index) else {
+            return;
+        };
         let skip = usize::try_from(range.start.saturating_sub(first)).unwrap_or(usize::MAX);
         for entry in self.tail.iter().skip(skip) {
             if entry.id.index >= range.end || (*bytes >= bytes_max && !into.is_empty()) {

@@ -9,15 +9,15 @@
 //! nothing is written any more: the process ends with a reason ([`Fatal`]), because after a failed fsync nobody knows
 //! what the disk holds.
 
-mod fatal;
-mod keys;
-mod entry;
 mod backend;
+mod entry;
+mod fatal;
 mod identity;
-mod writer;
+pub mod journal;
+mod keys;
 mod log;
 mod snapshot;
-pub mod journal;
+mod writer;
 
 pub use backend::{Backend, Batch, Database, Family, OpenError};
 pub use entry::{DecodeError, LogEntry, LogId, Payload, Vote};

@@ -104,14 +104,21 @@ impl StoredSnapshot {
     /// # Errors
     /// [`SnapshotFileError`].
     pub fn body(&self) -> Result<Vec<u8>, SnapshotFileError> {
-        let io = |source| SnapshotFileError::Io { path: self.path.clone(), source };
+        let io = |source| SnapshotFileError::Io {
+            path: self.path.clone(),
+            source,
+        };
         let mut all = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
         self.file.read_exact_at(&mut all, 0).map_err(io)?;
         let checksum_at = all.len() - CHECKSUM_BYTES;
         let found = u64::from_be_bytes(all[checksum_at..].try_into().unwrap_or_default());
         let expected = checksum(&all[..checksum_at]);
         if found != expected {
-            return Err(SnapshotFileError::Damaged { path: self.path.clone(), found, expected });
+            return Err(SnapshotFileError::Damaged {
+                path: self.path.clone(),
+                found,
+                expected,
+            });
         }
         all.truncate(checksum_at);
         all.drain(..usize::try_from(self.body_at).unwrap_or(usize::MAX));
@@ -125,18 +132,28 @@ impl StoredSnapshot {
     }
 
     fn open(path: &Path) -> Result<Self, SnapshotFileError> {
-        let io = |source| SnapshotFileError::Io { path: path.to_owned(), source };
-        let unreadable = |reason: String| SnapshotFileError::Unreadable { path: path.to_owned(), reason };
+        let io = |source| SnapshotFileError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let unreadable = |reason: String| SnapshotFileError::Unreadable {
+            path: path.to_owned(),
+            reason,
+        };
         let mut file = File::open(path).map_err(io)?;
         let length = file.seek(SeekFrom::End(0)).map_err(io)?;
         file.seek(SeekFrom::Start(0)).map_err(io)?;
         let mut prefix = [0; PREFIX_BYTES];
-        file.read_exact(&mut prefix).map_err(|_| unreadable(format!("it has only {length} bytes")))?;
+        file.read_exact(&mut prefix)
+            .map_err(|_| unreadable(format!("it has only {length} bytes")))?;
         if &prefix[..8] != MAGIC {
             return Err(unreadable("it does not begin as one".to_owned()));
         }
         if prefix[8] != FORMAT {
-            return Err(unreadable(format!("it has format {}, known is format {FORMAT}", prefix[8])));
+            return Err(unreadable(format!(
+                "it has format {}, known is format {FORMAT}",
+                prefix[8]
+            )));
         }
         let header_length = u64::from(u32::from_be_bytes(prefix[9..].try_into().unwrap_or_default()));
         let body_at = PREFIX_BYTES as u64 + header_length;
@@ -146,7 +163,13 @@ impl StoredSnapshot {
         let mut header = vec![0; usize::try_from(header_length).unwrap_or(usize::MAX)];
         file.read_exact(&mut header).map_err(io)?;
         let header = rmp_serde::from_slice(&header).map_err(|error| unreadable(format!("its header: {error}")))?;
-        Ok(Self { header, length, file: Arc::new(file), path: path.to_owned(), body_at })
+        Ok(Self {
+            header,
+            length,
+            file: Arc::new(file),
+            path: path.to_owned(),
+            body_at,
+        })
     }
 }
 
@@ -163,7 +186,10 @@ impl SnapshotDirectory {
     /// # Errors
     /// Where the disk refuses.
     pub fn open(path: &Path) -> Result<Self, SnapshotFileError> {
-        let io = |source| SnapshotFileError::Io { path: path.to_owned(), source };
+        let io = |source| SnapshotFileError::Io {
+            path: path.to_owned(),
+            source,
+        };
         fs::create_dir_all(path).map_err(io)?;
         for entry in fs::read_dir(path).map_err(io)? {
             let found = entry.map_err(io)?.path();
@@ -171,7 +197,10 @@ impl SnapshotDirectory {
                 fs::remove_file(&found).map_err(io)?;
             }
         }
-        Ok(Self { path: path.to_owned(), sequence: Arc::new(AtomicU64::new(0)) })
+        Ok(Self {
+            path: path.to_owned(),
+            sequence: Arc::new(AtomicU64::new(0)),
+        })
     }
 
     /// The newest whole snapshot.
@@ -191,7 +220,10 @@ impl SnapshotDirectory {
     /// Where the disk refuses.
     pub fn save(&self, header: &SnapshotHeader, body: &[u8]) -> Result<StoredSnapshot, SnapshotFileError> {
         let part = self.part();
-        let io = |source| SnapshotFileError::Io { path: part.clone(), source };
+        let io = |source| SnapshotFileError::Io {
+            path: part.clone(),
+            source,
+        };
         let encoded = rmp_serde::to_vec_named(header).map_err(|error| io(io::Error::other(error)))?;
         let mut head = Vec::with_capacity(PREFIX_BYTES + encoded.len());
         head.extend_from_slice(MAGIC);
@@ -227,7 +259,8 @@ impl SnapshotDirectory {
     /// Whether a snapshot is one of this folder's own whole ones, as after a restart.
     #[must_use]
     pub fn holds(&self, snapshot: &StoredSnapshot) -> bool {
-        snapshot.path.parent() == Some(&self.path) && snapshot.path.extension().is_some_and(|extension| extension == SUFFIX)
+        snapshot.path.parent() == Some(&self.path)
+            && snapshot.path.extension().is_some_and(|extension| extension == SUFFIX)
     }
 
     /// Makes a snapshot this folder's newest, durably: a received one by its name, one of elsewhere by a copy.
@@ -242,7 +275,10 @@ impl SnapshotDirectory {
             return self.adopt(&snapshot.path).map(drop);
         }
         let part = self.part();
-        fs::copy(&snapshot.path, &part).map_err(|source| SnapshotFileError::Io { path: part.clone(), source })?;
+        fs::copy(&snapshot.path, &part).map_err(|source| SnapshotFileError::Io {
+            path: part.clone(),
+            source,
+        })?;
         self.adopt(&part).map(drop)
     }
 
@@ -251,7 +287,10 @@ impl SnapshotDirectory {
     /// # Errors
     /// [`SnapshotFileError`]; the former newest is then still in place.
     pub fn adopt(&self, part: &Path) -> Result<StoredSnapshot, SnapshotFileError> {
-        let io = |source| SnapshotFileError::Io { path: part.to_owned(), source };
+        let io = |source| SnapshotFileError::Io {
+            path: part.to_owned(),
+            source,
+        };
         let header = StoredSnapshot::open(part)?.header;
         File::open(part).and_then(|file| file.sync_all()).map_err(io)?;
         let (term, index) = header.last.unwrap_or_default();
@@ -266,7 +305,10 @@ impl SnapshotDirectory {
     }
 
     fn list(&self) -> Result<Vec<(String, PathBuf)>, SnapshotFileError> {
-        let io = |source| SnapshotFileError::Io { path: self.path.clone(), source };
+        let io = |source| SnapshotFileError::Io {
+            path: self.path.clone(),
+            source,
+        };
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(io)? {
             let path = entry.map_err(io)?.path();
@@ -296,7 +338,11 @@ struct Checksum {
 
 impl Checksum {
     fn new() -> Self {
-        Self { sum: 0xcbf2_9ce4_8422_2325, rest: [0; 8], held: 0 }
+        Self {
+            sum: 0xcbf2_9ce4_8422_2325,
+            rest: [0; 8],
+            held: 0,
+        }
     }
 
     fn update(&mut self, mut bytes: &[u8]) {
@@ -338,7 +384,12 @@ mod tests {
     use super::*;
 
     fn header(index: u64) -> SnapshotHeader {
-        SnapshotHeader { last: Some((2, index)), command: 7, membership_at: Some((1, 0)), membership: vec![1, 2] }
+        SnapshotHeader {
+            last: Some((2, index)),
+            command: 7,
+            membership_at: Some((1, 0)),
+            membership: vec![1, 2],
+        }
     }
 
     #[test]

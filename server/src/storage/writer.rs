@@ -45,17 +45,28 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || run(backend.as_ref(), &jobs, &fatal))?;
-        Ok(Self { queue, thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self {
+            queue,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
     }
 
     /// Writes after all that was asked for earlier and calls `done` once it is on disk.
     pub fn write_durably(&self, batch: Batch, done: Completion) {
-        self.send(Job { batch, durable: true, done: Some(done) });
+        self.send(Job {
+            batch,
+            durable: true,
+            done: Some(done),
+        });
     }
 
     /// Writes after all that was asked for earlier; durable with the next durable write. `done` is called once it can be read.
     pub fn write_lazily(&self, batch: Batch, done: Option<Completion>) {
-        self.send(Job { batch, durable: false, done });
+        self.send(Job {
+            batch,
+            durable: false,
+            done,
+        });
     }
 
     /// Ends the thread after all that was asked for, and waits for its end.
@@ -68,10 +79,10 @@ impl Writer {
     }
 
     fn send(&self, job: Job) {
-        if let Err(refused) = self.queue.send(Message::Write(job)) {
-            if let Message::Write(Job { done: Some(done), .. }) = refused.0 {
-                done(Err(io::Error::other("the writer of the log has stopped")));
-            }
+        if let Err(refused) = self.queue.send(Message::Write(job))
+            && let Message::Write(Job { done: Some(done), .. }) = refused.0
+        {
+            done(Err(io::Error::other("the writer of the log has stopped")));
         }
     }
 }
@@ -100,7 +111,9 @@ fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal) {
             }
         }
         // Order: write, one sync for all, and only then anybody hears of it.
-        let outcome = backend.write(batch).and_then(|()| if durable || stop { backend.sync() } else { Ok(()) });
+        let outcome = backend
+            .write(batch)
+            .and_then(|()| if durable || stop { backend.sync() } else { Ok(()) });
         match outcome {
             Ok(()) => done.into_iter().for_each(|done| done(Ok(()))),
             Err(error) => {
@@ -120,7 +133,8 @@ fn fail(error: io::Error, done: Vec<Completion>, jobs: &Receiver<Message>, fatal
         "the log could not be written to disk ({error}); a server that can't store what it acknowledges must stop: \
          check the disk and its free space, then start it again"
     );
-    done.into_iter().for_each(|done| done(Err(io::Error::new(error.kind(), reason.clone()))));
+    done.into_iter()
+        .for_each(|done| done(Err(io::Error::new(error.kind(), reason.clone()))));
     fatal.stop(&reason);
     while let Ok(Message::Write(job)) = jobs.recv() {
         if let Some(done) = job.done {

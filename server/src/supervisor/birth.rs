@@ -75,7 +75,10 @@ pub(super) fn wait_for_go(daemon: &mut Lines, deadline: &mut Deadline, soft_ns: 
         for line in daemon.receive() {
             match serde_json::from_slice(&line) {
                 Ok(Order::Go) => return true,
-                Ok(Order::Renew { deadline_ns, soft_ns: soft }) => {
+                Ok(Order::Renew {
+                    deadline_ns,
+                    soft_ns: soft,
+                }) => {
                     if deadline.arm(deadline_ns).is_err() {
                         return false;
                     }
@@ -97,8 +100,16 @@ pub(super) fn wait_for_go(daemon: &mut Lines, deadline: &mut Deadline, soft_ns: 
 /// Where the file can't be written; the package must then not be started.
 pub(super) fn write_state(init: &Init) -> Result<StateFile, String> {
     let own = process::identify(getpid().as_raw()).ok_or("can't read /proc/self/stat")?;
-    let child = process::identify(init.pid.as_raw()).unwrap_or(ProcessId { pid: init.pid.as_raw(), start_time: 0 });
-    let state = StateFile { supervisor: own, init: child, containment: init.containment, ended: None };
+    let child = process::identify(init.pid.as_raw()).unwrap_or(ProcessId {
+        pid: init.pid.as_raw(),
+        start_time: 0,
+    });
+    let state = StateFile {
+        supervisor: own,
+        init: child,
+        containment: init.containment,
+        ended: None,
+    };
     save_state(&state).map_err(|error| format!("can't write {STATE_FILE}: {error}"))?;
     Ok(state)
 }
@@ -120,7 +131,9 @@ pub(super) fn save_state(state: &StateFile) -> std::io::Result<()> {
 pub(super) fn arm(spec: &Spec) -> Result<Deadline, String> {
     let mut deadline = Deadline::new().map_err(|errno| format!("can't make a timer on CLOCK_BOOTTIME: {errno}"))?;
     if let Some(at) = spec.deadline_ns {
-        deadline.arm(at).map_err(|errno| format!("can't arm the deadline: {errno}"))?;
+        deadline
+            .arm(at)
+            .map_err(|errno| format!("can't arm the deadline: {errno}"))?;
     }
     Ok(deadline)
 }
@@ -138,7 +151,8 @@ fn enter_namespace() -> Result<Containment, String> {
     }
     // The package keeps its user and group; no other is known inside.
     let map = |file: &str, text: String| {
-        std::fs::write(file, text).map_err(|error| format!("can't write {file}: {error}: user namespaces are restricted here"))
+        std::fs::write(file, text)
+            .map_err(|error| format!("can't write {file}: {error}: user namespaces are restricted here"))
     };
     map("/proc/self/setgroups", "deny".to_owned())?;
     map("/proc/self/uid_map", format!("{user} {user} 1"))?;

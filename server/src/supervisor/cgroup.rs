@@ -21,7 +21,10 @@ impl Cgroup {
     /// `node` must be unique on the machine, because several nodes may run on one.
     #[must_use]
     pub fn make(node: &str, instance: &str) -> Option<Self> {
-        let root = ROOTS.iter().map(Path::new).find(|root| root.join("cgroup.procs").exists())?;
+        let root = ROOTS
+            .iter()
+            .map(Path::new)
+            .find(|root| root.join("cgroup.procs").exists())?;
         let path = root.join("paceline").join(node).join(instance);
         fs::create_dir_all(path.join("supervisor")).ok()?;
         fs::create_dir_all(path.join("package")).ok()?;

@@ -8,7 +8,9 @@ pub fn boottime_ns() -> u64 {
     // A kernel that supports namespaces has this clock; a zero would only make every deadline look far away to the
     // daemon, never to the kernel timer, which compares by itself.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| {
-        u64::try_from(time.tv_sec()).unwrap_or(0).saturating_mul(1_000_000_000)
+        u64::try_from(time.tv_sec())
+            .unwrap_or(0)
+            .saturating_mul(1_000_000_000)
             .saturating_add(u64::try_from(time.tv_nsec()).unwrap_or(0))
     })
 }

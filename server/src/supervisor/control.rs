@@ -59,17 +59,28 @@ impl Control {
         listener.set_nonblocking(true)?;
         let notify = UnixDatagram::bind(NOTIFY_SOCKET)?;
         notify.set_nonblocking(true)?;
-        Ok(Self { listener, notify, connections: Vec::new() })
+        Ok(Self {
+            listener,
+            notify,
+            connections: Vec::new(),
+        })
     }
 
     /// What to wait for.
     pub(super) fn waits(&self) -> impl Iterator<Item = PollFd<'_>> {
-        [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN), PollFd::new(self.notify.as_fd(), PollFlags::POLLIN)]
-            .into_iter()
-            .chain(self.connections.iter().map(|connection| {
-                let flags = if connection.wants_write() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
-                PollFd::new(connection.as_fd(), flags)
-            }))
+        [
+            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.notify.as_fd(), PollFlags::POLLIN),
+        ]
+        .into_iter()
+        .chain(self.connections.iter().map(|connection| {
+            let flags = if connection.wants_write() {
+                PollFlags::POLLIN | PollFlags::POLLOUT
+            } else {
+                PollFlags::POLLIN
+            };
+            PollFd::new(connection.as_fd(), flags)
+        }))
     }
 
     /// The package has this way.
@@ -102,7 +113,9 @@ impl Control {
         for connection in &mut self.connections {
             connection.flush();
             for line in connection.receive() {
-                let Ok(said) = serde_json::from_slice::<Said>(&line) else { continue };
+                let Ok(said) = serde_json::from_slice::<Said>(&line) else {
+                    continue;
+                };
                 if said.ready == Some(true) {
                     heard.push(Heard::Ready);
                 }

@@ -20,8 +20,14 @@ impl Deadline {
     /// # Errors
     /// Where the kernel has no such timer; the package must then not be started.
     pub fn new() -> Result<Self, Errno> {
-        let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGKILL, si_value: 0 });
-        Ok(Self { timer: Timer::new(ClockId::CLOCK_BOOTTIME, event)?, armed_ns: 0 })
+        let event = SigEvent::new(SigevNotify::SigevSignal {
+            signal: Signal::SIGKILL,
+            si_value: 0,
+        });
+        Ok(Self {
+            timer: Timer::new(ClockId::CLOCK_BOOTTIME, event)?,
+            armed_ns: 0,
+        })
     }
 
     /// Arms it for an absolute time. An earlier time than the armed one is ignored: leases only grow.
@@ -33,7 +39,8 @@ impl Deadline {
             return Ok(());
         }
         let at = Duration::from_nanos(deadline_ns.max(1));
-        self.timer.set(Expiration::OneShot(at.into()), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+        self.timer
+            .set(Expiration::OneShot(at.into()), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
         self.armed_ns = deadline_ns;
         Ok(())
     }

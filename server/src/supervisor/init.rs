@@ -43,7 +43,14 @@ pub(super) fn run(link: UnixStream, supervisor: Pid, containment: Containment) -
     let mut programs: Vec<(Pid, u64)> = Vec::new();
     loop {
         let mut waits = [
-            PollFd::new(link.as_fd(), if link.wants_write() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN }),
+            PollFd::new(
+                link.as_fd(),
+                if link.wants_write() {
+                    PollFlags::POLLIN | PollFlags::POLLOUT
+                } else {
+                    PollFlags::POLLIN
+                },
+            ),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
         match poll(&mut waits, PollTimeout::NONE) {
@@ -55,11 +62,16 @@ pub(super) fn run(link: UnixStream, supervisor: Pid, containment: Containment) -
             return 0;
         }
         for line in link.receive() {
-            let Ok(InitOrder::Launch(order)) = serde_json::from_slice(&line) else { continue };
+            let Ok(InitOrder::Launch(order)) = serde_json::from_slice(&line) else {
+                continue;
+            };
             match launch(&order, containment) {
                 Ok(launched) => {
                     programs.push((launched.pid, order.id));
-                    link.send(&InitNews::Launched { id: order.id, pid: launched.host_pid });
+                    link.send(&InitNews::Launched {
+                        id: order.id,
+                        pid: launched.host_pid,
+                    });
                 }
                 Err(error) => {
                     link.send(&InitNews::Refused { id: order.id, error });

@@ -39,13 +39,23 @@ enum Step {
 /// # Errors
 /// A sentence that names what is wrong and what to do.
 pub(super) fn launch(launch: &Launch, containment: Containment) -> Result<Launched, String> {
-    let program = launch.command.first().ok_or("the command is empty: give a program and its arguments")?;
+    let program = launch
+        .command
+        .first()
+        .ok_or("the command is empty: give a program and its arguments")?;
     let path = resolve(program, launch)?;
     let text = |text: &str| CString::new(text).map_err(|_| format!("{text:?} holds a zero byte"));
     let executable = CString::new(path.as_os_str().as_bytes()).map_err(|_| format!("{program:?} holds a zero byte"))?;
-    let arguments = launch.command.iter().map(|argument| text(argument)).collect::<Result<Vec<_>, _>>()?;
-    let environment =
-        launch.env.iter().map(|(key, value)| text(&format!("{key}={value}"))).collect::<Result<Vec<_>, _>>()?;
+    let arguments = launch
+        .command
+        .iter()
+        .map(|argument| text(argument))
+        .collect::<Result<Vec<_>, _>>()?;
+    let environment = launch
+        .env
+        .iter()
+        .map(|(key, value)| text(&format!("{key}={value}")))
+        .collect::<Result<Vec<_>, _>>()?;
     let (read_end, write_end) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| format!("can't make a pipe: {errno}"))?;
     let parent = nix::unistd::getpid();
 
@@ -56,7 +66,15 @@ pub(super) fn launch(launch: &Launch, containment: Containment) -> Result<Launch
         Ok(ForkResult::Child) => {
             drop(read_end);
             let mut pipe = std::fs::File::from(write_end);
-            let (step, errno) = become_program(launch, containment, parent, &executable, &arguments, &environment, &mut pipe);
+            let (step, errno) = become_program(
+                launch,
+                containment,
+                parent,
+                &executable,
+                &arguments,
+                &environment,
+                &mut pipe,
+            );
             let mut message = vec![step as u8];
             message.extend_from_slice(&(errno as i32).to_ne_bytes());
             let _ = pipe.write_all(&message);
@@ -69,7 +87,10 @@ pub(super) fn launch(launch: &Launch, containment: Containment) -> Result<Launch
     let mut message = Vec::new();
     let _ = std::fs::File::from(read_end).read_to_end(&mut message);
     let number = |range: std::ops::Range<usize>| {
-        message.get(range).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes)
+        message
+            .get(range)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(i32::from_ne_bytes)
     };
     let host_pid = number(0..4).unwrap_or(0);
     match (message.get(4), number(5..9)) {
@@ -137,11 +158,19 @@ fn resolve(program: &str, launch: &Launch) -> Result<PathBuf, String> {
         return Ok(PathBuf::from(program));
     }
     let search = launch.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let candidates = search.split(':').filter(|part| !part.is_empty()).map(|part| Path::new(part).join(program));
+    let candidates = search
+        .split(':')
+        .filter(|part| !part.is_empty())
+        .map(|part| Path::new(part).join(program));
     candidates
         .into_iter()
-        .find(|path| path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0))
-        .ok_or_else(|| format!("{program}: no such program in PATH ({search}): install it on this node or give its whole path"))
+        .find(|path| {
+            path.metadata()
+                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+        })
+        .ok_or_else(|| {
+            format!("{program}: no such program in PATH ({search}): install it on this node or give its whole path")
+        })
 }
 
 fn explain(step: u8, errno: Errno, launch: &Launch, path: &Path) -> String {

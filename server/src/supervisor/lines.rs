@@ -26,7 +26,12 @@ impl Lines {
     /// Where it can't be made non-blocking.
     pub fn new(stream: UnixStream) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, inbox: Vec::new(), outbox: Vec::new(), open: true })
+        Ok(Self {
+            stream,
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            open: true,
+        })
     }
 
     /// False once the peer has closed, misbehaved, or left too much unread.

@@ -9,16 +9,16 @@
 //! was forked. **Between "go" and the proof that nothing is left, neither supervisor nor init touches a disk**: a process
 //! that waits for a disk can't be killed, and would hold its package past the deadline.
 
-pub mod clock;
-pub mod protocol;
-pub mod cgroup;
-pub mod process;
-pub mod lines;
 mod birth;
+pub mod cgroup;
+pub mod clock;
 mod control;
 mod deadline;
 mod init;
 mod launch;
+pub mod lines;
+pub mod process;
+pub mod protocol;
 mod supervise;
 
 use std::ffi::OsString;
@@ -45,7 +45,11 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         eprintln!("paceline supervise: expected the directory of one instance; only the daemon starts this");
         return ExitCode::from(2);
     };
-    let daemon = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).and_then(Lines::new);
+    let daemon = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from)
+        .and_then(Lines::new);
     let mut daemon = match daemon {
         Ok(daemon) => daemon,
         Err(error) => {
@@ -63,7 +67,11 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
             daemon.send(&News::NotStarted { error: error.clone() });
-            daemon.send(&News::Ended(Ended { cause: EndCause::NotStarted, code: None, detail: error }));
+            daemon.send(&News::Ended(Ended {
+                cause: EndCause::NotStarted,
+                code: None,
+                detail: error,
+            }));
             ExitCode::FAILURE
         }
     }
@@ -74,16 +82,23 @@ fn prepare(directory: &Path, daemon: &mut Lines) -> Result<Option<Supervisor>, S
     let _ = nix::unistd::setsid();
     let _ = prctl::set_name(c"paceline-superv");
     let signals = block_signals()?;
-    let directory: PathBuf = directory.canonicalize().map_err(|error| format!("{}: {error}", directory.display()))?;
+    let directory: PathBuf = directory
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
     std::env::set_current_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let spec = std::fs::read(SPEC_FILE).map_err(|error| format!("{SPEC_FILE}: {error}"))?;
     let spec: Spec = serde_json::from_slice(&spec).map_err(|error| format!("{SPEC_FILE}: {error}"))?;
-    let cgroup = spec.cgroup.clone().map(Cgroup::at).filter(|cgroup| cgroup.enter().is_ok());
+    let cgroup = spec
+        .cgroup
+        .clone()
+        .map(Cgroup::at)
+        .filter(|cgroup| cgroup.enter().is_ok());
 
     let mut deadline = birth::arm(&spec)?;
     let mut soft_ns = spec.soft_ns;
     let _ = std::fs::remove_file(DAEMON_SOCKET);
-    let listener = UnixListener::bind(DAEMON_SOCKET).map_err(|error| format!("can't make the socket {DAEMON_SOCKET}: {error}"))?;
+    let listener =
+        UnixListener::bind(DAEMON_SOCKET).map_err(|error| format!("can't make the socket {DAEMON_SOCKET}: {error}"))?;
     listener.set_nonblocking(true).map_err(|error| error.to_string())?;
     let control = control::Control::bind().map_err(|error| format!("can't make the package's sockets: {error}"))?;
     let init = birth::clone_init()?;
@@ -129,12 +144,23 @@ fn prepare(directory: &Path, daemon: &mut Lines) -> Result<Option<Supervisor>, S
 /// Signals come as a descriptor, so that nothing interrupts the loop. What a terminal sends is not for this process.
 fn block_signals() -> Result<SignalFd, String> {
     let mut ignored = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGUSR1, Signal::SIGUSR2] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ] {
         ignored.add(signal);
     }
     let mut watched = SigSet::empty();
     watched.add(Signal::SIGCHLD);
     watched.add(Signal::SIGTERM);
-    ignored.thread_block().and_then(|()| watched.thread_block()).map_err(|errno| format!("can't block signals: {errno}"))?;
-    SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(|errno| format!("can't make a signalfd: {errno}"))
+    ignored
+        .thread_block()
+        .and_then(|()| watched.thread_block())
+        .map_err(|errno| format!("can't block signals: {errno}"))?;
+    SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(|errno| format!("can't make a signalfd: {errno}"))
 }

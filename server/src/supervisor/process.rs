@@ -14,7 +14,10 @@ use super::protocol::{CONTROL_SOCKET, Containment, ProcessId, STATE_FILE, StateF
 /// The identity of a process that exists now.
 #[must_use]
 pub fn identify(pid: i32) -> Option<ProcessId> {
-    Stat::of(pid).map(|stat| ProcessId { pid, start_time: stat.start_time })
+    Stat::of(pid).map(|stat| ProcessId {
+        pid,
+        start_time: stat.start_time,
+    })
 }
 
 /// Whether it still exists. A zombie does not: what it held is gone, and of a namespace's first process it means that
@@ -41,7 +44,13 @@ pub fn kill_exactly(process: ProcessId) {
     if identify(process.pid) == Some(process) {
         // SAFETY: the system call takes integers and a null pointer, which it allows.
         unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, pinned.as_raw_fd(), libc::SIGKILL, std::ptr::null::<u8>(), 0);
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                pinned.as_raw_fd(),
+                libc::SIGKILL,
+                std::ptr::null::<u8>(),
+                0,
+            );
         }
     }
 }
@@ -62,7 +71,9 @@ impl Remains {
     #[must_use]
     pub fn of(directory: &Path, supervisor: Option<ProcessId>, cgroup: Option<PathBuf>) -> Self {
         let state = read_state(directory);
-        let grouped = state.as_ref().is_some_and(|state| state.containment == Containment::Group);
+        let grouped = state
+            .as_ref()
+            .is_some_and(|state| state.containment == Containment::Group);
         Self {
             supervisor: supervisor.or(state.as_ref().map(|state| state.supervisor)),
             init: state.as_ref().map(|state| state.init),
@@ -101,8 +112,11 @@ impl Remains {
         let Some(marker) = &self.marker else { return Vec::new() };
         all_processes()
             .filter(|pid| {
-                fs::read(format!("/proc/{pid}/environ"))
-                    .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == marker.as_bytes()))
+                fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                    environment
+                        .split(|byte| *byte == 0)
+                        .any(|entry| entry == marker.as_bytes())
+                })
             })
             .collect()
     }
@@ -119,7 +133,9 @@ pub fn read_state(directory: &Path) -> Option<StateFile> {
 pub(super) fn kill_descendants() {
     loop {
         let own = nix::unistd::getpid().as_raw();
-        let parents: Vec<(i32, i32)> = all_processes().filter_map(|pid| Some((pid, Stat::of(pid)?.parent))).collect();
+        let parents: Vec<(i32, i32)> = all_processes()
+            .filter_map(|pid| Some((pid, Stat::of(pid)?.parent)))
+            .collect();
         let mut family = vec![own];
         let mut next = 0;
         while let Some(&parent) = family.get(next) {
@@ -129,9 +145,8 @@ pub(super) fn kill_descendants() {
         for pid in family.iter().skip(1) {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        match nix::sys::wait::waitpid(None, None) {
-            Err(Errno::ECHILD) => return,
-            Ok(_) | Err(_) => {}
+        if nix::sys::wait::waitpid(None, None) == Err(Errno::ECHILD) {
+            return;
         }
     }
 }

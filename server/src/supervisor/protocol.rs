@@ -269,5 +269,9 @@ pub(super) enum InitNews {
     /// Not executed.
     Refused { id: u64, error: String },
     /// Reaped.
-    Exited { id: u64, code: Option<i32>, signal: Option<i32> },
+    Exited {
+        id: u64,
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
 }

@@ -19,7 +19,8 @@ use super::deadline::Deadline;
 use super::lines::Lines;
 use super::process;
 use super::protocol::{
-    CONTROL_SOCKET, EndCause, Ended, Hello, InitNews, InitOrder, Launch, NOTIFY_SOCKET, News, Order, PID_FILE, Spec, StateFile,
+    CONTROL_SOCKET, EndCause, Ended, Hello, InitNews, InitOrder, Launch, NOTIFY_SOCKET, News, Order, PID_FILE, Spec,
+    StateFile,
 };
 
 /// Programs beside the package at one time: a promotion and a probe or two.
@@ -99,13 +100,22 @@ impl Supervisor {
     }
 
     fn wait(&self) {
-        let readable = |writable: bool| if writable { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+        let readable = |writable: bool| {
+            if writable {
+                PollFlags::POLLIN | PollFlags::POLLOUT
+            } else {
+                PollFlags::POLLIN
+            }
+        };
         let mut waits = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
         ];
         if self.init.link.is_open() {
-            waits.push(PollFd::new(self.init.link.as_fd(), readable(self.init.link.wants_write())));
+            waits.push(PollFd::new(
+                self.init.link.as_fd(),
+                readable(self.init.link.wants_write()),
+            ));
         }
         if let Some(daemon) = &self.daemon {
             waits.push(PollFd::new(daemon.as_fd(), readable(daemon.wants_write())));
@@ -119,12 +129,26 @@ impl Supervisor {
     }
 
     fn timeout(&self) -> PollTimeout {
-        let soft = if self.stopping.is_some() { None } else { self.soft_ns.filter(|_| self.spec.deadline_ns.is_some()) };
+        let soft = if self.stopping.is_some() {
+            None
+        } else {
+            self.soft_ns.filter(|_| self.spec.deadline_ns.is_some())
+        };
         let times = soft
             .into_iter()
-            .chain(self.stopping.as_ref().filter(|stop| !stop.killed).map(|stop| stop.kill_at_ns))
+            .chain(
+                self.stopping
+                    .as_ref()
+                    .filter(|stop| !stop.killed)
+                    .map(|stop| stop.kill_at_ns),
+            )
             .chain(self.asked.as_ref().map(|asked| asked.until_ns))
-            .chain(self.programs.iter().filter(|program| !program.timed_out).map(|program| program.until_ns));
+            .chain(
+                self.programs
+                    .iter()
+                    .filter(|program| !program.timed_out)
+                    .map(|program| program.until_ns),
+            );
         match times.min() {
             None => PollTimeout::NONE,
             // One more millisecond, because a wait that ends early would be repeated.
@@ -140,7 +164,10 @@ impl Supervisor {
             match serde_json::from_slice(&line) {
                 Ok(InitNews::Launched { id: 0, pid }) => {
                     self.package_pid = (pid > 0).then(|| Pid::from_raw(pid));
-                    self.tell_daemon(&News::Started { package_pid: pid, containment: self.init.containment });
+                    self.tell_daemon(&News::Started {
+                        package_pid: pid,
+                        containment: self.init.containment,
+                    });
                     if let Some(stopping) = &self.stopping
                         && !stopping.killed
                     {
@@ -149,7 +176,11 @@ impl Supervisor {
                 }
                 Ok(InitNews::Refused { id: 0, error }) => {
                     self.tell_daemon(&News::NotStarted { error: error.clone() });
-                    self.ended = Some(Ended { cause: EndCause::NotStarted, code: None, detail: error });
+                    self.ended = Some(Ended {
+                        cause: EndCause::NotStarted,
+                        code: None,
+                        detail: error,
+                    });
                 }
                 Ok(InitNews::Exited { id: 0, code, signal }) => self.note_exit(code, signal),
                 Ok(InitNews::Launched { id, pid }) => {
@@ -182,13 +213,23 @@ impl Supervisor {
             (None, Some(_)) => EndCause::Exited,
             (None, None) => EndCause::Signalled,
         };
-        self.ended = Some(Ended { cause, code: code.or(signal), detail: how });
+        self.ended = Some(Ended {
+            cause,
+            code: code.or(signal),
+            detail: how,
+        });
     }
 
     fn program_ended(&mut self, id: u64, error: Option<String>) {
-        let Some(place) = self.programs.iter().position(|program| program.id == id) else { return };
+        let Some(place) = self.programs.iter().position(|program| program.id == id) else {
+            return;
+        };
         let program = self.programs.swap_remove(place);
-        let error = if program.timed_out { Some("did not end in time and was killed".to_owned()) } else { error };
+        let error = if program.timed_out {
+            Some("did not end in time and was killed".to_owned())
+        } else {
+            error
+        };
         if let Some(order) = program.order {
             self.tell_daemon(&News::Ran { id: order, error });
         } else if self.asked.as_ref().is_some_and(|asked| asked.program == Some(id)) {
@@ -202,7 +243,10 @@ impl Supervisor {
             self.epoch = asked.epoch;
             self.mode = asked.mode;
         }
-        self.tell_daemon(&News::Answered { epoch: asked.epoch, error: answer.err() });
+        self.tell_daemon(&News::Answered {
+            epoch: asked.epoch,
+            error: answer.err(),
+        });
     }
 
     fn hear_daemon(&mut self) {
@@ -229,16 +273,35 @@ impl Supervisor {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Renew { deadline_ns, soft_ns } => self.renew(deadline_ns, soft_ns),
-            Order::Mode { mode, output, epoch, command, timeout_ms } => self.change_mode(mode, &output, epoch, command, timeout_ms),
-            Order::Run { id, command, timeout_ms } => {
+            Order::Mode {
+                mode,
+                output,
+                epoch,
+                command,
+                timeout_ms,
+            } => self.change_mode(mode, &output, epoch, command, timeout_ms),
+            Order::Run {
+                id,
+                command,
+                timeout_ms,
+            } => {
                 if self.programs.len() >= PROGRAMS_MAX {
-                    self.tell_daemon(&News::Ran { id, error: Some("too many programs run beside this package".to_owned()) });
+                    self.tell_daemon(&News::Ran {
+                        id,
+                        error: Some("too many programs run beside this package".to_owned()),
+                    });
                     return;
                 }
                 let program = self.next_program;
                 self.next_program += 1;
                 let until_ns = boottime_ns().saturating_add(ms(timeout_ms));
-                self.programs.push(Program { id: program, order: Some(id), pid: None, until_ns, timed_out: false });
+                self.programs.push(Program {
+                    id: program,
+                    order: Some(id),
+                    pid: None,
+                    until_ns,
+                    timed_out: false,
+                });
                 self.launch(program, command, None);
             }
             Order::Stop { timeout_ms } => self.stop(EndCause::Requested, timeout_ms),
@@ -250,7 +313,10 @@ impl Supervisor {
 
     /// Once a soft stop has begun the deadline stays: a package that was told to end is not to be told otherwise.
     fn renew(&mut self, deadline_ns: u64, soft_ns: u64) {
-        let ending = self.stopping.as_ref().is_some_and(|stop| stop.cause == EndCause::LeaseEnded);
+        let ending = self
+            .stopping
+            .as_ref()
+            .is_some_and(|stop| stop.cause == EndCause::LeaseEnded);
         if self.spec.deadline_ns.is_none() || ending {
             return;
         }
@@ -261,22 +327,38 @@ impl Supervisor {
 
     fn change_mode(&mut self, mode: String, output: &str, epoch: u64, command: Option<Vec<String>>, timeout_ms: u64) {
         if epoch <= self.epoch || self.asked.as_ref().is_some_and(|asked| epoch <= asked.epoch) {
-            return self.tell_daemon(&News::Answered { epoch, error: Some("an older epoch than it was told before".to_owned()) });
+            return self.tell_daemon(&News::Answered {
+                epoch,
+                error: Some("an older epoch than it was told before".to_owned()),
+            });
         }
         let until_ns = boottime_ns().saturating_add(ms(timeout_ms));
-        let mut asked = Asked { epoch, mode: mode.clone(), until_ns, program: None };
+        let mut asked = Asked {
+            epoch,
+            mode: mode.clone(),
+            until_ns,
+            program: None,
+        };
         if let Some(command) = command {
             let id = self.next_program;
             self.next_program += 1;
             asked.program = Some(id);
             self.asked = Some(asked);
-            self.programs.push(Program { id, order: None, pid: None, until_ns, timed_out: false });
+            self.programs.push(Program {
+                id,
+                order: None,
+                pid: None,
+                until_ns,
+                timed_out: false,
+            });
             self.launch(id, command, Some((&mode, output, epoch)));
         } else if self.control.tell(&mode, output, epoch) {
             self.asked = Some(asked);
         } else {
             self.asked = Some(asked);
-            self.answered(Err("the package is not connected to its control socket any more".to_owned()));
+            self.answered(Err(
+                "the package is not connected to its control socket any more".to_owned()
+            ));
         }
     }
 
@@ -313,14 +395,24 @@ impl Supervisor {
             stopping.killed = true;
             self.kill_all();
         }
-        for program in self.programs.iter_mut().filter(|program| !program.timed_out && now >= program.until_ns) {
+        for program in self
+            .programs
+            .iter_mut()
+            .filter(|program| !program.timed_out && now >= program.until_ns)
+        {
             program.timed_out = true;
             if let Some(pid) = program.pid {
                 let _ = killpg(pid, Signal::SIGKILL);
             }
         }
-        if self.asked.as_ref().is_some_and(|asked| now >= asked.until_ns && asked.program.is_none()) {
-            self.answered(Err("the package did not answer on its control socket in time".to_owned()));
+        if self
+            .asked
+            .as_ref()
+            .is_some_and(|asked| now >= asked.until_ns && asked.program.is_none())
+        {
+            self.answered(Err(
+                "the package did not answer on its control socket in time".to_owned()
+            ));
         }
     }
 
@@ -333,7 +425,11 @@ impl Supervisor {
         match &mut self.stopping {
             Some(stopping) => stopping.kill_at_ns = stopping.kill_at_ns.min(kill_at_ns),
             None => {
-                self.stopping = Some(Stopping { cause, kill_at_ns, killed: false });
+                self.stopping = Some(Stopping {
+                    cause,
+                    kill_at_ns,
+                    killed: false,
+                });
                 if kill_at_ns > boottime_ns() {
                     self.signal_package(Signal::SIGTERM);
                 }
@@ -372,7 +468,9 @@ impl Supervisor {
     fn init_is_gone(&mut self) -> bool {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) if pid == self.init.pid => return true,
+                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) if pid == self.init.pid => {
+                    return true;
+                }
                 Err(Errno::ECHILD) => return true,
                 Ok(WaitStatus::StillAlive) => return false,
                 Ok(_) | Err(_) => {}
@@ -390,8 +488,15 @@ impl Supervisor {
         }
         if self.ended.is_none() {
             // Init was killed, by this process or by somebody with the power to.
-            let cause = self.stopping.as_ref().map_or(EndCause::Signalled, |stopping| stopping.cause);
-            self.ended = Some(Ended { cause, code: Some(Signal::SIGKILL as i32), detail: "ended by signal 9".to_owned() });
+            let cause = self
+                .stopping
+                .as_ref()
+                .map_or(EndCause::Signalled, |stopping| stopping.cause);
+            self.ended = Some(Ended {
+                cause,
+                code: Some(Signal::SIGKILL as i32),
+                detail: "ended by signal 9".to_owned(),
+            });
         }
         self.state.ended = self.ended.clone();
         if let Some(ended) = self.ended.take() {
@@ -434,8 +539,14 @@ impl Supervisor {
             ("PACELINE_MODE", mode.to_owned()),
             ("PACELINE_OUTPUT", output.to_owned()),
             ("PACELINE_EPOCH", epoch.to_string()),
-            ("PACELINE_CONTROL", self.directory.join(CONTROL_SOCKET).display().to_string()),
-            ("NOTIFY_SOCKET", self.directory.join(NOTIFY_SOCKET).display().to_string()),
+            (
+                "PACELINE_CONTROL",
+                self.directory.join(CONTROL_SOCKET).display().to_string(),
+            ),
+            (
+                "NOTIFY_SOCKET",
+                self.directory.join(NOTIFY_SOCKET).display().to_string(),
+            ),
         ] {
             env.insert(key.to_owned(), value);
         }

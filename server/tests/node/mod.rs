@@ -1,5 +1,11 @@
 //! A manager that says what the test wants, and a real daemon process under it.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the pauses of polls that wait for a value, with a limit"
+)]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,7 +73,12 @@ impl Shared {
     #[track_caller]
     pub fn wait_state(&self, package: &str, epoch: u64, state: &str) -> (Instant, InstanceObservation) {
         self.wait(&format!("{package} {epoch} {state}"), |manager| {
-            manager.seen.iter().rev().find(|(_, seen)| seen.package == package && seen.epoch == epoch && seen.state == state).cloned()
+            manager
+                .seen
+                .iter()
+                .rev()
+                .find(|(_, seen)| seen.package == package && seen.epoch == epoch && seen.state == state)
+                .cloned()
         })
     }
 }
@@ -82,7 +93,11 @@ pub fn instance(package: &str, epoch: u64, mode: &str, command: &[&str]) -> Desi
         output: "released".to_owned(),
         delay_ms: 0,
         deadline: true,
-        run: RunDefinition { command: command.iter().map(|part| (*part).to_owned()).collect(), env: BTreeMap::new(), directory: None },
+        run: RunDefinition {
+            command: command.iter().map(|part| (*part).to_owned()).collect(),
+            env: BTreeMap::new(),
+            directory: None,
+        },
         promote: None,
         demote: None,
         probe: None,
@@ -100,7 +115,10 @@ pub struct Node {
 
 impl Node {
     pub fn start(lease_ms: u64) -> Self {
-        let manager = Shared(Arc::new(Mutex::new(Manager { lease_ms, ..Manager::default() })));
+        let manager = Shared(Arc::new(Mutex::new(Manager {
+            lease_ms,
+            ..Manager::default()
+        })));
         let port = serve(manager.clone());
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("data");
@@ -112,13 +130,21 @@ impl Node {
             ),
         )
         .unwrap();
-        let mut node = Self { manager, directory, daemon: None };
+        let mut node = Self {
+            manager,
+            directory,
+            daemon: None,
+        };
         node.start_daemon();
         node
     }
 
     pub fn start_daemon(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.directory.path().join("daemon.log")).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.path().join("daemon.log"))
+            .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_paceline"))
             .args(["serve-daemon", "--config"])
             .arg(self.directory.path().join("node.toml"))
@@ -174,7 +200,10 @@ impl Drop for Node {
 pub fn read_pid(file: &Path) -> i32 {
     let until = Instant::now() + PATIENCE;
     loop {
-        if let Some(pid) = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()) {
+        if let Some(pid) = std::fs::read_to_string(file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+        {
             return pid;
         }
         assert!(Instant::now() < until, "no {}", file.display());
@@ -184,14 +213,18 @@ pub fn read_pid(file: &Path) -> i32 {
 
 /// Whether a process exists and is not a zombie.
 pub fn is_alive(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    })
 }
 
 /// Every living process whose environment or arguments name the directory.
 pub fn processes_of(directory: &Path) -> Vec<i32> {
     let needle = directory.as_os_str().as_encoded_bytes();
-    let names = |file: String| std::fs::read(file).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle));
+    let names = |file: String| {
+        std::fs::read(file).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    };
     std::fs::read_dir("/proc")
         .unwrap()
         .flatten()
@@ -216,7 +249,10 @@ fn serve(manager: Shared) -> u16 {
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async move {
             let routes = Router::new()
                 .route("/daemon/v1/register", post(register))
@@ -233,7 +269,9 @@ fn serve(manager: Shared) -> u16 {
                 let service = hyper_util::service::TowerToHyperService::new(routes.clone());
                 tokio::spawn(async move {
                     let io = hyper_util::rt::TokioIo::new(stream);
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(io, service)
+                        .await;
                 });
             }
         });
@@ -265,7 +303,13 @@ async fn register(State(shared): State<Shared>, Json(request): Json<Register>) -
     let session = 100 + manager.sessions;
     manager.registrations.push(request);
     manager.generation += 1;
-    Json(Registered { cluster_id: "c".to_owned(), node: 1, session, servers: Vec::new() }).into_response()
+    Json(Registered {
+        cluster_id: "c".to_owned(),
+        node: 1,
+        session,
+        servers: Vec::new(),
+    })
+    .into_response()
 }
 
 async fn renew(State(shared): State<Shared>, Json(request): Json<Renew>) -> Response {
@@ -277,7 +321,10 @@ async fn renew(State(shared): State<Shared>, Json(request): Json<Renew>) -> Resp
         return problem("session_ended");
     }
     manager.renewals.push((Instant::now(), request.clone()));
-    let lease_ms = manager.extended.last().map_or(manager.lease_ms, |extend| extend.lease_ms);
+    let lease_ms = manager
+        .extended
+        .last()
+        .map_or(manager.lease_ms, |extend| extend.lease_ms);
     Json(Renewed {
         nonce: request.nonce,
         lease_ms,
@@ -303,21 +350,35 @@ async fn report(State(shared): State<Shared>, Json(request): Json<Report>) -> Re
     if request.sequence == last + 1 {
         manager.sequences.push(request.sequence);
         let now = Instant::now();
-        manager.seen.extend(request.observations.into_iter().map(|seen| (now, seen)));
+        manager
+            .seen
+            .extend(request.observations.into_iter().map(|seen| (now, seen)));
     }
-    Json(Reported { index: 1, generation: manager.generation }).into_response()
+    Json(Reported {
+        index: 1,
+        generation: manager.generation,
+    })
+    .into_response()
 }
 
 async fn extend(State(shared): State<Shared>, Json(request): Json<Extend>) -> Response {
     let mut manager = shared.0.lock().unwrap();
     manager.extended.push(request);
-    Json(Reported { index: 1, generation: manager.generation }).into_response()
+    Json(Reported {
+        index: 1,
+        generation: manager.generation,
+    })
+    .into_response()
 }
 
 async fn leave(State(shared): State<Shared>, Json(request): Json<Leave>) -> Response {
     let mut manager = shared.0.lock().unwrap();
     manager.left.push(request);
-    Json(Reported { index: 1, generation: manager.generation }).into_response()
+    Json(Reported {
+        index: 1,
+        generation: manager.generation,
+    })
+    .into_response()
 }
 
 #[derive(serde::Deserialize)]

@@ -150,7 +150,7 @@ impl World {
                 .collect();
             let session = node.session()?;
             let sequence = node.sequence + 1;
-            (!observations.is_empty()).then(|| Command::Observe {
+            (!observations.is_empty()).then_some(Command::Observe {
                 node: node.id,
                 session,
                 sequence,

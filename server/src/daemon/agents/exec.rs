@@ -55,7 +55,12 @@ impl ExecAgent {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
         run_dir.hash(&mut hasher);
-        Self { group: format!("{:016x}", hasher.finish()), run_dir, events, links: HashMap::new() }
+        Self {
+            group: format!("{:016x}", hasher.finish()),
+            run_dir,
+            events,
+            links: HashMap::new(),
+        }
     }
 
     /// Spawns a supervisor, which waits for "go".
@@ -94,7 +99,10 @@ impl ExecAgent {
     fn execute(&self, directory: &Path, spec: &Spec) -> io::Result<(StdUnixStream, Child)> {
         fs::create_dir_all(directory)?;
         fs::write(directory.join(SPEC_FILE), serde_json::to_vec(spec)?)?;
-        let output = fs::File::options().create(true).append(true).open(directory.join(OUTPUT_FILE))?;
+        let output = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join(OUTPUT_FILE))?;
         let (ours, theirs) = StdUnixStream::pair()?;
         let child = Command::new(std::env::current_exe()?)
             .arg("supervise")
@@ -110,24 +118,36 @@ impl ExecAgent {
     pub fn adopt(&mut self, key: &InstanceKey, process: u64, supervisor: Option<ProcessId>, cgroup: Option<PathBuf>) {
         let socket = self.directory(key, process).join(DAEMON_SOCKET);
         let alive = supervisor.is_some_and(process::is_alive);
-        let connected = if alive { StdUnixStream::connect(&socket) } else { Err(io::ErrorKind::NotFound.into()) };
+        let connected = if alive {
+            StdUnixStream::connect(&socket)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        };
         match connected {
             Ok(stream) => self.attach(key, process, stream, None, supervisor, cgroup),
-            Err(_) => drop(tokio::spawn(self.watch(key, process, None, supervisor, cgroup).conclude(None))),
+            Err(_) => drop(tokio::spawn(
+                self.watch(key, process, None, supervisor, cgroup).conclude(None),
+            )),
         }
     }
 
     /// Tells a supervisor; one that does not take it is as good as dead and ends at its deadline.
     pub fn order(&mut self, key: &InstanceKey, order: &Order) {
         let Some(link) = self.links.get_mut(key) else { return };
-        let Ok(mut line) = serde_json::to_vec(order) else { return };
+        let Ok(mut line) = serde_json::to_vec(order) else {
+            return;
+        };
         line.push(b'\n');
         match link.writer.write(&line) {
             Ok(written) if written == line.len() => {}
             // Half a line would garble the next one.
             Ok(_) | Err(_) => {
                 let epoch = link.process;
-                tracing::warn!(package = key.package, epoch, "its supervisor takes no orders; it ends at its deadline");
+                tracing::warn!(
+                    package = key.package,
+                    epoch,
+                    "its supervisor takes no orders; it ends at its deadline"
+                );
                 if matches!(order, Order::Kill | Order::Stop { .. })
                     && let Some(state) = process::read_state(&self.directory(key, epoch))
                 {
@@ -159,10 +179,19 @@ impl ExecAgent {
         cgroup: Option<PathBuf>,
     ) {
         let watch = self.watch(key, process, child, supervisor, cgroup);
-        let reader = stream.set_nonblocking(true).and_then(|()| stream.try_clone()).and_then(UnixStream::from_std);
+        let reader = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.try_clone())
+            .and_then(UnixStream::from_std);
         match reader {
             Ok(reader) => {
-                self.links.insert(key.clone(), Link { process, writer: stream });
+                self.links.insert(
+                    key.clone(),
+                    Link {
+                        process,
+                        writer: stream,
+                    },
+                );
                 tokio::spawn(watch.run(reader));
             }
             // Too many open files, for one: what can't be watched is ended.
@@ -179,19 +208,32 @@ impl ExecAgent {
         cgroup: Option<PathBuf>,
     ) -> Watch {
         let directory = self.directory(key, process);
-        Watch { key: key.clone(), process, directory, child, supervisor, cgroup, events: self.events.clone() }
+        Watch {
+            key: key.clone(),
+            process,
+            directory,
+            child,
+            supervisor,
+            cgroup,
+            events: self.events.clone(),
+        }
     }
 
     /// Keeps what the last few processes of a package printed. The number in the name is an epoch, so order is age.
     fn remove_old_directories(&self, package: &str) {
-        let Ok(entries) = fs::read_dir(&self.run_dir) else { return };
+        let Ok(entries) = fs::read_dir(&self.run_dir) else {
+            return;
+        };
         let in_use: Vec<u64> = self.links.values().map(|link| link.process).collect();
         let mut old: Vec<u64> = entries
             .flatten()
             .filter_map(|entry| {
                 let name = entry.file_name();
                 let (of, epoch) = name.to_str()?.rsplit_once('.')?;
-                epoch.parse().ok().filter(|epoch| of == package && !in_use.contains(epoch))
+                epoch
+                    .parse()
+                    .ok()
+                    .filter(|epoch| of == package && !in_use.contains(epoch))
             })
             .collect();
         old.sort_unstable();
@@ -199,7 +241,9 @@ impl ExecAgent {
         for epoch in old {
             let directory = self.run_dir.join(format!("{package}.{epoch}"));
             // Without a proof that it ended, the state file may still be needed for one.
-            if process::read_state(&directory).is_none_or(|state| !process::is_alive(state.supervisor) && !process::is_alive(state.init)) {
+            if process::read_state(&directory)
+                .is_none_or(|state| !process::is_alive(state.supervisor) && !process::is_alive(state.init))
+            {
                 let _ = fs::remove_dir_all(directory);
             }
         }
@@ -269,7 +313,11 @@ impl Watch {
             }
             tries = tries.saturating_add(1);
             if ended.is_none() && tries.is_multiple_of(100) {
-                tracing::warn!(package = self.key.package, process = self.process, "something of it is still there after SIGKILL; trying on");
+                tracing::warn!(
+                    package = self.key.package,
+                    process = self.process,
+                    "something of it is still there after SIGKILL; trying on"
+                );
                 remains.kill();
             }
             tokio::time::sleep(if tries < 500 { PROOF_RETRY } else { PROOF_RETRY_LATER }).await;
@@ -284,14 +332,21 @@ impl Watch {
                 self.say(News::Ended(end)).await;
             }
             None => {
-                let event = DaemonEvent::Gone { key: self.key.clone(), process: self.process };
+                let event = DaemonEvent::Gone {
+                    key: self.key.clone(),
+                    process: self.process,
+                };
                 let _ = self.events.send(event).await;
             }
         }
     }
 
     async fn say(&self, news: News) {
-        let event = DaemonEvent::News { key: self.key.clone(), process: self.process, news };
+        let event = DaemonEvent::News {
+            key: self.key.clone(),
+            process: self.process,
+            news,
+        };
         let _ = self.events.send(event).await;
     }
 }

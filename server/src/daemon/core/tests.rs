@@ -23,7 +23,11 @@ fn facts() -> Facts {
 }
 
 fn place() -> Place {
-    Place { boot: "boot-1".to_owned(), pid_namespace: 1, cgroup_namespace: 2 }
+    Place {
+        boot: "boot-1".to_owned(),
+        pid_namespace: 1,
+        cgroup_namespace: 2,
+    }
 }
 
 fn begin(found: Option<Record>) -> (Daemon, Vec<DaemonAction>) {
@@ -39,7 +43,11 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
         output: "released".to_owned(),
         delay_ms: 0,
         deadline: true,
-        run: RunDefinition { command: vec!["true".to_owned()], env: BTreeMap::new(), directory: None },
+        run: RunDefinition {
+            command: vec!["true".to_owned()],
+            env: BTreeMap::new(),
+            directory: None,
+        },
         promote: Some(vec!["promote".to_owned()]),
         demote: None,
         probe: None,
@@ -49,17 +57,28 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
 }
 
 fn key(package: &str, start: u64) -> InstanceKey {
-    InstanceKey { package: package.to_owned(), start }
+    InstanceKey {
+        package: package.to_owned(),
+        start,
+    }
 }
 
 fn supervisor() -> ProcessId {
-    ProcessId { pid: 10, start_time: 20 }
+    ProcessId {
+        pid: 10,
+        start_time: 20,
+    }
 }
 
 /// In a session, with the lease that the first renewal brought.
 fn serving() -> Daemon {
     let (mut daemon, _) = begin(None);
-    let registered = Registered { cluster_id: "c".to_owned(), node: 1, session: 9, servers: Vec::new() };
+    let registered = Registered {
+        cluster_id: "c".to_owned(),
+        node: 1,
+        session: 9,
+        servers: Vec::new(),
+    };
     step(&mut daemon, START, DaemonEvent::Registered(Box::new(registered)));
     daemon
 }
@@ -70,7 +89,14 @@ fn answer(daemon: &mut Daemon, now_ns: u64, generation: u64, desired: Vec<Desire
     let mut actions = step(daemon, due, DaemonEvent::Tick);
     let nonce = last_nonce(&actions).expect("a renewal was due");
     let renewed = renewed(nonce, generation, desired);
-    actions.extend(step(daemon, due, DaemonEvent::Renewed { server: "a:1".to_owned(), answer: Box::new(renewed) }));
+    actions.extend(step(
+        daemon,
+        due,
+        DaemonEvent::Renewed {
+            server: "a:1".to_owned(),
+            answer: Box::new(renewed),
+        },
+    ));
     actions
 }
 
@@ -107,13 +133,38 @@ fn order(wanted: &Order) -> impl Fn(&DaemonAction) -> bool + '_ {
 }
 
 fn news(daemon: &mut Daemon, now_ns: u64, key: &InstanceKey, process: u64, news: News) -> Vec<DaemonAction> {
-    step(daemon, now_ns, DaemonEvent::News { key: key.clone(), process, news })
+    step(
+        daemon,
+        now_ns,
+        DaemonEvent::News {
+            key: key.clone(),
+            process,
+            news,
+        },
+    )
 }
 
 fn running(daemon: &mut Daemon, key: &InstanceKey, process: u64) {
     let now = daemon.lease.deadline_ns() - 900 * MS;
-    step(daemon, now, DaemonEvent::Spawned { key: key.clone(), supervisor: supervisor(), cgroup: None });
-    news(daemon, now, key, process, News::Started { package_pid: 5, containment: Containment::Namespace });
+    step(
+        daemon,
+        now,
+        DaemonEvent::Spawned {
+            key: key.clone(),
+            supervisor: supervisor(),
+            cgroup: None,
+        },
+    );
+    news(
+        daemon,
+        now,
+        key,
+        process,
+        News::Started {
+            package_pid: 5,
+            containment: Containment::Namespace,
+        },
+    );
     assert_eq!(daemon.instances[key].stage, Stage::Running);
 }
 
@@ -124,9 +175,24 @@ fn recorded_before_it_is_spawned_and_its_supervisor_before_it_may_go() {
     let spawned = place_of(&actions, spawn).unwrap();
     assert_eq!(actions[spawned - 1], DaemonAction::Record);
     let record = daemon.record();
-    assert_eq!((record.marks["p"], record.instances[0].process, record.instances[0].supervisor), (4, 4, None));
+    assert_eq!(
+        (
+            record.marks["p"],
+            record.instances[0].process,
+            record.instances[0].supervisor
+        ),
+        (4, 4, None)
+    );
 
-    let actions = step(&mut daemon, START, DaemonEvent::Spawned { key: key("p", 4), supervisor: supervisor(), cgroup: None });
+    let actions = step(
+        &mut daemon,
+        START,
+        DaemonEvent::Spawned {
+            key: key("p", 4),
+            supervisor: supervisor(),
+            cgroup: None,
+        },
+    );
     let go = place_of(&actions, order(&Order::Go)).unwrap();
     assert_eq!(actions[go - 1], DaemonAction::Record);
     assert_eq!(daemon.record().instances[0].supervisor, Some(supervisor()));
@@ -149,7 +215,14 @@ fn spawned_with_the_deadline_of_the_renewal_that_was_sent() {
 fn nothing_starts_by_an_answer_that_this_process_did_not_ask_for() {
     let mut daemon = serving();
     let foreign = renewed(1_234_567, 1, vec![wanted("p", 4, 4, "active")]);
-    let actions = step(&mut daemon, START, DaemonEvent::Renewed { server: "a:1".to_owned(), answer: Box::new(foreign) });
+    let actions = step(
+        &mut daemon,
+        START,
+        DaemonEvent::Renewed {
+            server: "a:1".to_owned(),
+            answer: Box::new(foreign),
+        },
+    );
     assert!(place_of(&actions, spawn).is_none());
     assert!(daemon.instances.is_empty());
 }
@@ -161,8 +234,18 @@ fn nothing_starts_when_the_answer_came_too_late() {
     let actions = step(&mut daemon, due, DaemonEvent::Tick);
     let late = renewed(last_nonce(&actions).unwrap(), 1, vec![wanted("p", 4, 4, "active")]);
     let now = daemon.next_renewal_ns + 900 * MS;
-    let actions = step(&mut daemon, now, DaemonEvent::Renewed { server: "a:1".to_owned(), answer: Box::new(late) });
-    assert!(place_of(&actions, spawn).is_none(), "the soft stop would already have begun");
+    let actions = step(
+        &mut daemon,
+        now,
+        DaemonEvent::Renewed {
+            server: "a:1".to_owned(),
+            answer: Box::new(late),
+        },
+    );
+    assert!(
+        place_of(&actions, spawn).is_none(),
+        "the soft stop would already have begun"
+    );
     let actions = answer(&mut daemon, now + MS, 0, Vec::new());
     assert!(place_of(&actions, spawn).is_some(), "with the next answer it starts");
 }
@@ -172,10 +255,19 @@ fn an_epoch_is_never_started_twice() {
     let mut daemon = serving();
     answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "active")]);
     running(&mut daemon, &key("p", 4), 4);
-    let ended = Ended { cause: EndCause::Exited, code: Some(1), detail: "exited with 1".to_owned() };
+    let ended = Ended {
+        cause: EndCause::Exited,
+        code: Some(1),
+        detail: "exited with 1".to_owned(),
+    };
     news(&mut daemon, START, &key("p", 4), 4, News::Ended(ended));
     for generation in 2..5 {
-        let actions = answer(&mut daemon, START + generation * 150 * MS, generation, vec![wanted("p", 4, 4, "active")]);
+        let actions = answer(
+            &mut daemon,
+            START + generation * 150 * MS,
+            generation,
+            vec![wanted("p", 4, 4, "active")],
+        );
         assert!(place_of(&actions, spawn).is_none());
     }
     let actions = answer(&mut daemon, START + 900 * MS, 6, vec![wanted("p", 5, 5, "active")]);
@@ -188,14 +280,39 @@ fn promoted_in_place_only_after_epoch_and_deadline() {
     answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "standby")]);
     running(&mut daemon, &key("p", 4), 4);
     let actions = answer(&mut daemon, START, 2, vec![wanted("p", 4, 8, "active")]);
-    let told = place_of(&actions, |action| matches!(action, DaemonAction::Order { order: Order::Mode { epoch: 8, .. }, .. })).unwrap();
-    assert!(matches!(actions[told - 1], DaemonAction::Order { order: Order::Renew { .. }, .. }));
+    let told = place_of(&actions, |action| {
+        matches!(
+            action,
+            DaemonAction::Order {
+                order: Order::Mode { epoch: 8, .. },
+                ..
+            }
+        )
+    })
+    .unwrap();
+    assert!(matches!(
+        actions[told - 1],
+        DaemonAction::Order {
+            order: Order::Renew { .. },
+            ..
+        }
+    ));
     assert_eq!(actions[told - 2], DaemonAction::Record);
     assert_eq!(daemon.record().marks["p"], 8);
 
-    news(&mut daemon, START, &key("p", 4), 4, News::Answered { epoch: 8, error: None });
-    let seen = daemon.reports.next().unwrap().clone();
-    assert!(seen.observations.iter().any(|seen| (seen.epoch, seen.mode.as_deref()) == (4, Some("standby"))));
+    news(
+        &mut daemon,
+        START,
+        &key("p", 4),
+        4,
+        News::Answered { epoch: 8, error: None },
+    );
+    let seen = daemon.reports.next_report().unwrap().clone();
+    assert!(
+        seen.observations
+            .iter()
+            .any(|seen| (seen.epoch, seen.mode.as_deref()) == (4, Some("standby")))
+    );
 }
 
 #[test]
@@ -206,7 +323,11 @@ fn of_one_package_one_instance_at_a_time() {
     let actions = answer(&mut daemon, START, 2, vec![wanted("p", 6, 6, "active")]);
     assert!(place_of(&actions, order(&Order::Stop { timeout_ms: 1_000 })).is_some());
     assert!(place_of(&actions, spawn).is_none(), "the old one is still there");
-    let ended = Ended { cause: EndCause::Requested, code: Some(15), detail: String::new() };
+    let ended = Ended {
+        cause: EndCause::Requested,
+        code: Some(15),
+        detail: String::new(),
+    };
     let now = daemon.lease.deadline_ns() - 900 * MS;
     let actions = news(&mut daemon, now, &key("p", 4), 4, News::Ended(ended));
     assert!(place_of(&actions, spawn).is_some());
@@ -228,10 +349,23 @@ fn a_session_that_is_over_is_cleared_before_another_is_asked_for() {
     let mut daemon = serving();
     answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "active")]);
     running(&mut daemon, &key("p", 4), 4);
-    let actions = step(&mut daemon, START, DaemonEvent::RenewFailed { code: "session_ended".to_owned() });
+    let actions = step(
+        &mut daemon,
+        START,
+        DaemonEvent::RenewFailed {
+            code: "session_ended".to_owned(),
+        },
+    );
     assert!(place_of(&actions, order(&Order::Kill)).is_some());
     assert!(place_of(&actions, |action| matches!(action, DaemonAction::Register { .. })).is_none());
-    let actions = step(&mut daemon, START, DaemonEvent::Gone { key: key("p", 4), process: 4 });
+    let actions = step(
+        &mut daemon,
+        START,
+        DaemonEvent::Gone {
+            key: key("p", 4),
+            process: 4,
+        },
+    );
     let register = actions.iter().find_map(|action| match action {
         DaemonAction::Register { request, .. } => Some(request),
         _ => None,
@@ -250,13 +384,18 @@ fn recorded() -> Record {
 fn a_later_daemon_continues_and_settles_the_report_in_doubt() {
     let record = recorded();
     let (mut daemon, actions) = begin(Some(record.clone()));
-    assert!(actions.iter().any(|action| matches!(action, DaemonAction::Adopt { key, process: 4, .. } if *key == super::tests::key("p", 4))));
+    assert!(actions.iter().any(
+        |action| matches!(action, DaemonAction::Adopt { key, process: 4, .. } if *key == super::tests::key("p", 4))
+    ));
     let report = actions.iter().find_map(|action| match action {
         DaemonAction::Report { request, .. } => Some(request.clone()),
         _ => None,
     });
     let report = report.unwrap();
-    assert_eq!((report.sequence, report.observations.len()), (record.session.unwrap().reported, 0));
+    assert_eq!(
+        (report.sequence, report.observations.len()),
+        (record.session.unwrap().reported, 0)
+    );
     // What the manager wants is not known yet: nothing is stopped for that.
     let hello = Hello {
         supervisor: supervisor(),
@@ -269,7 +408,13 @@ fn a_later_daemon_continues_and_settles_the_report_in_doubt() {
         stopping: false,
     };
     let actions = news(&mut daemon, START, &key("p", 4), 4, News::Hello(hello));
-    assert!(!actions.iter().any(|action| matches!(action, DaemonAction::Order { order: Order::Stop { .. } | Order::Kill, .. })));
+    assert!(!actions.iter().any(|action| matches!(
+        action,
+        DaemonAction::Order {
+            order: Order::Stop { .. } | Order::Kill,
+            ..
+        }
+    )));
     assert_eq!(daemon.instances[&key("p", 4)].stage, Stage::Running);
     // Epochs of the earlier daemon stay used.
     assert!(!daemon.record.is_fresh("p", 4));
@@ -334,7 +479,12 @@ fn whatever_happens_the_rules_hold() {
         for _ in 0..300 {
             now += pick(60) * MS;
             let package = ["p", "q"][usize::try_from(pick(2)).unwrap()];
-            let target = daemon.instances.iter().filter(|(key, _)| key.package == package).map(|(key, it)| (key.clone(), it.process)).last();
+            let target = daemon
+                .instances
+                .iter()
+                .filter(|(key, _)| key.package == package)
+                .map(|(key, it)| (key.clone(), it.process))
+                .next_back();
             let event = match (pick(10), target) {
                 (0..=3, _) => match nonces.pop() {
                     Some(nonce) => {
@@ -356,22 +506,51 @@ fn whatever_happens_the_rules_hold() {
                             _ => {}
                         }
                         generation += 1;
-                        DaemonEvent::Renewed { server: "a:1".to_owned(), answer: Box::new(renewed(nonce, generation, desired.clone())) }
+                        DaemonEvent::Renewed {
+                            server: "a:1".to_owned(),
+                            answer: Box::new(renewed(nonce, generation, desired.clone())),
+                        }
                     }
                     None => DaemonEvent::Tick,
                 },
-                (4, Some((key, _))) => DaemonEvent::Spawned { key, supervisor: supervisor(), cgroup: None },
+                (4, Some((key, _))) => DaemonEvent::Spawned {
+                    key,
+                    supervisor: supervisor(),
+                    cgroup: None,
+                },
                 (5, Some((key, process))) => {
-                    let started = News::Started { package_pid: 3, containment: Containment::Namespace };
-                    DaemonEvent::News { key, process, news: started }
+                    let started = News::Started {
+                        package_pid: 3,
+                        containment: Containment::Namespace,
+                    };
+                    DaemonEvent::News {
+                        key,
+                        process,
+                        news: started,
+                    }
                 }
                 (6, Some((key, process))) => {
                     let epoch = daemon.instances[&key].epoch;
-                    DaemonEvent::News { key, process, news: News::Answered { epoch, error: (pick(3) == 0).then(String::new) } }
+                    DaemonEvent::News {
+                        key,
+                        process,
+                        news: News::Answered {
+                            epoch,
+                            error: (pick(3) == 0).then(String::new),
+                        },
+                    }
                 }
                 (7, Some((key, process))) => {
-                    let ended = Ended { cause: EndCause::Exited, code: Some(0), detail: String::new() };
-                    DaemonEvent::News { key, process, news: News::Ended(ended) }
+                    let ended = Ended {
+                        cause: EndCause::Exited,
+                        code: Some(0),
+                        detail: String::new(),
+                    };
+                    DaemonEvent::News {
+                        key,
+                        process,
+                        news: News::Ended(ended),
+                    }
                 }
                 (8, Some((key, process))) => DaemonEvent::Gone { key, process },
                 _ => DaemonEvent::Tick,
@@ -398,7 +577,10 @@ fn check(daemon: &Daemon, now: u64, actions: &[DaemonAction], used: &mut BTreeMa
                 assert_eq!(spec.deadline_ns, Some(daemon.lease.deadline_ns()));
                 (&key.package, spec.epoch)
             }
-            DaemonAction::Order { key, order: Order::Mode { epoch, .. } } => (&key.package, *epoch),
+            DaemonAction::Order {
+                key,
+                order: Order::Mode { epoch, .. },
+            } => (&key.package, *epoch),
             DaemonAction::Order { order: Order::Go, .. } => {
                 assert!(recorded, "go before the supervisor is recorded");
                 continue;
@@ -407,10 +589,17 @@ fn check(daemon: &Daemon, now: u64, actions: &[DaemonAction], used: &mut BTreeMa
         };
         assert!(recorded, "{action:?} before it is recorded");
         assert!(daemon.lease.allows(now), "{action:?} without a lease");
-        assert!(used.get(package).is_none_or(|last| epoch > *last), "{action:?} uses an epoch twice");
+        assert!(
+            used.get(package).is_none_or(|last| epoch > *last),
+            "{action:?} uses an epoch twice"
+        );
         assert_eq!(daemon.record().marks.get(package), Some(&epoch));
         used.insert(package.clone(), epoch);
-        let with_process = daemon.instances.iter().filter(|(key, it)| key.package == *package && it.has_process()).count();
+        let with_process = daemon
+            .instances
+            .iter()
+            .filter(|(key, it)| key.package == *package && it.has_process())
+            .count();
         assert!(with_process <= 1, "two instances of {package} have processes");
     }
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use crate::storage::{
-    Backend, Batch, Database, EventFilter, EventRecord, Family, Fatal, FatalAction, Identity, IdentityError, Journal, Log, LogEntry,
-    LogId, Payload, Vote, Writer,
+    Backend, Batch, Database, EventFilter, EventRecord, Family, Fatal, FatalAction, Identity, IdentityError, Journal,
+    Log, LogEntry, LogId, Payload, Vote, Writer,
 };
 
 struct Store {
@@ -32,20 +32,23 @@ impl Store {
     }
 
     fn on(database: Arc<dyn Backend>, path: &Path) -> Result<Self, String> {
-        let writer = Writer::start(database.clone(), Fatal::new(path, FatalAction::Keep)).map_err(|error| error.to_string())?;
+        let writer =
+            Writer::start(database.clone(), Fatal::new(path, FatalAction::Keep)).map_err(|error| error.to_string())?;
         let log = Log::open(database.clone(), writer.clone()).map_err(|error| error.to_string())?;
         Ok(Self { database, writer, log })
     }
 
     fn append(&self, entries: Vec<LogEntry>) -> io::Result<()> {
         let (tell, hear) = sync_channel(1);
-        self.log.append(entries, Box::new(move |outcome| tell.send(outcome).unwrap()));
+        self.log
+            .append(entries, Box::new(move |outcome| tell.send(outcome).unwrap()));
         hear.recv().unwrap()
     }
 
     fn settle(&self) {
         let (tell, hear) = sync_channel(1);
-        self.writer.write_durably(Batch::default(), Box::new(move |outcome| tell.send(outcome).unwrap()));
+        self.writer
+            .write_durably(Batch::default(), Box::new(move |outcome| tell.send(outcome).unwrap()));
         hear.recv().unwrap().unwrap();
     }
 }
@@ -58,7 +61,10 @@ impl Drop for Store {
 }
 
 fn entry(term: u64, index: u64) -> LogEntry {
-    LogEntry { id: LogId { term, index }, payload: Payload::Batch(Bytes::from(format!("{term}.{index}"))) }
+    LogEntry {
+        id: LogId { term, index },
+        payload: Payload::Batch(Bytes::from(format!("{term}.{index}"))),
+    }
 }
 
 fn entries(term: u64, range: std::ops::Range<u64>) -> Vec<LogEntry> {
@@ -92,10 +98,16 @@ fn a_copy_taken_at_the_callback_holds_entries_and_vote() {
     let store = Store::open(&path);
     let copies = Arc::new(Mutex::new(Vec::new()));
     for round in 0..20u64 {
-        let vote = Vote { term: round + 1, member: 2, committed: round % 2 == 0 };
+        let vote = Vote {
+            term: round + 1,
+            member: 2,
+            committed: round % 2 == 0,
+        };
         let (tell, hear) = sync_channel(2);
         let told = tell.clone();
-        store.log.save_vote(vote, Box::new(move |outcome| told.send(outcome).unwrap()));
+        store
+            .log
+            .save_vote(vote, Box::new(move |outcome| told.send(outcome).unwrap()));
         let (from, into) = (path.clone(), copies.clone());
         store.log.append(
             entries(round + 1, round * 10..round * 10 + 10),
@@ -110,7 +122,13 @@ fn a_copy_taken_at_the_callback_holds_entries_and_vote() {
     for (round, vote, copied) in copies.lock().unwrap().iter() {
         let again = Store::open(copied.path());
         assert_eq!(again.log.vote(), Some(*vote));
-        assert_eq!(again.log.last(), Some(LogId { term: round + 1, index: round * 10 + 9 }));
+        assert_eq!(
+            again.log.last(),
+            Some(LogId {
+                term: round + 1,
+                index: round * 10 + 9
+            })
+        );
         let found = again.log.entries(0..u64::MAX).unwrap();
         assert_eq!(found.len() as u64, round * 10 + 10);
         assert_eq!(found[3], entry(1, 3));
@@ -140,7 +158,13 @@ fn truncation_and_what_follows_survive() {
     store.append(entries(2, 5..7)).unwrap();
     let copied = copy(folder.path());
     let again = Store::open(copied.path());
-    let found: Vec<_> = again.log.entries(0..u64::MAX).unwrap().into_iter().map(|entry| (entry.id.term, entry.id.index)).collect();
+    let found: Vec<_> = again
+        .log
+        .entries(0..u64::MAX)
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.id.term, entry.id.index))
+        .collect();
     assert_eq!(found, [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6)]);
 }
 
@@ -166,7 +190,10 @@ fn a_purge_keeps_the_journal_and_moves_the_start() {
     store.settle();
     let copied = copy(folder.path());
     let again = Store::open(copied.path());
-    assert_eq!((again.log.purged(), again.log.last()), (Some(LogId { term: 1, index: 6 }), Some(LogId { term: 1, index: 9 })));
+    assert_eq!(
+        (again.log.purged(), again.log.last()),
+        (Some(LogId { term: 1, index: 6 }), Some(LogId { term: 1, index: 9 }))
+    );
     assert_eq!(again.log.entries(0..u64::MAX).unwrap(), entries(1, 7..10));
     let journal = Journal::open(again.database.clone(), again.writer.clone()).unwrap();
     assert_eq!(journal.read(&EventFilter::default(), 10).unwrap().events.len(), 1);
@@ -214,10 +241,17 @@ fn a_torn_tail_is_cut_off_at_the_last_whole_write() {
     let all = fs::metadata(write_ahead_log(folder.path())).unwrap().len();
     for length in (whole..all).step_by(7) {
         let copied = copy(folder.path());
-        let file = fs::OpenOptions::new().write(true).open(write_ahead_log(copied.path())).unwrap();
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(write_ahead_log(copied.path()))
+            .unwrap();
         file.set_len(length).unwrap();
         let again = Store::open(copied.path());
-        assert_eq!(again.log.entries(0..u64::MAX).unwrap(), entries(1, 0..3), "cut at {length} of {whole}..{all}");
+        assert_eq!(
+            again.log.entries(0..u64::MAX).unwrap(),
+            entries(1, 0..3),
+            "cut at {length} of {whole}..{all}"
+        );
         again.append(entries(1, 3..4)).unwrap();
     }
 }
@@ -235,7 +269,9 @@ fn damage_before_the_tail_is_refused_and_nothing_is_changed() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
     fs::write(&path, &bytes).unwrap();
-    let error = Store::try_open(copied.path()).err().expect("a damaged log must not open");
+    let error = Store::try_open(copied.path())
+        .err()
+        .expect("a damaged log must not open");
     assert!(error.contains("damaged") || error.contains("Corruption"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
@@ -248,7 +284,10 @@ fn a_foreign_database_is_refused_with_what_was_found() {
     options.create_missing_column_families(true);
     drop(rocksdb::DB::open_cf(&options, folder.path(), ["theirs"]).unwrap());
     let error = Store::try_open(folder.path()).err().unwrap();
-    assert!(error.contains("theirs") && error.contains("nothing was changed"), "{error}");
+    assert!(
+        error.contains("theirs") && error.contains("nothing was changed"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -296,7 +335,10 @@ impl Backend for FailingDisk {
 #[test]
 fn a_failed_sync_is_never_retried_and_leaves_a_reason_on_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = FailingDisk { disk: Database::open(&folder.path().join("db")).unwrap(), fails: AtomicBool::new(false) };
+    let disk = FailingDisk {
+        disk: Database::open(&folder.path().join("db")).unwrap(),
+        fails: AtomicBool::new(false),
+    };
     let disk = Arc::new(disk);
     let fatal = Fatal::new(folder.path(), FatalAction::Keep);
     let writer = Writer::start(disk.clone(), fatal.clone()).unwrap();
@@ -313,7 +355,11 @@ fn a_failed_sync_is_never_retried_and_leaves_a_reason_on_disk() {
     disk.fails.store(false, Ordering::SeqCst);
     assert!(append(4..6).is_err());
     assert!(fatal.reason().unwrap().contains("could not be written"));
-    assert!(fs::read_to_string(folder.path().join("FATAL")).unwrap().contains("start it again"));
+    assert!(
+        fs::read_to_string(folder.path().join("FATAL"))
+            .unwrap()
+            .contains("start it again")
+    );
     writer.stop();
     disk.close();
     let next = Fatal::new(folder.path(), FatalAction::Keep);
@@ -326,21 +372,41 @@ fn an_identity_without_its_log_must_not_vote() {
     let folder = tempfile::tempdir().unwrap();
     {
         let store = Store::open(&folder.path().join("db"));
-        assert_eq!(Identity::load(folder.path(), store.database.as_ref(), "n1").unwrap(), None);
+        assert_eq!(
+            Identity::load(folder.path(), store.database.as_ref(), "n1").unwrap(),
+            None
+        );
         let identity = Identity::joining("n1", "nonce".to_owned());
         identity.save(folder.path(), &store.writer).unwrap();
-        identity.into_member("c1".to_owned(), 3).save(folder.path(), &store.writer).unwrap();
-        let found = Identity::load(folder.path(), store.database.as_ref(), "n1").unwrap().unwrap();
+        identity
+            .into_member("c1".to_owned(), 3)
+            .save(folder.path(), &store.writer)
+            .unwrap();
+        let found = Identity::load(folder.path(), store.database.as_ref(), "n1")
+            .unwrap()
+            .unwrap();
         assert_eq!((found.member, found.cluster_id.as_str()), (3, "c1"));
         let other = Identity::load(folder.path(), store.database.as_ref(), "n2").unwrap_err();
-        assert!(matches!(&other, IdentityError::Name { found, .. } if found == "n1"), "{other}");
+        assert!(
+            matches!(&other, IdentityError::Name { found, .. } if found == "n1"),
+            "{other}"
+        );
     }
     // The readable file alone is lost: the log still knows whose it is.
     fs::remove_file(folder.path().join("identity.json")).unwrap();
     {
         let store = Store::open(&folder.path().join("db"));
-        assert_eq!(Identity::load(folder.path(), store.database.as_ref(), "n1").unwrap().unwrap().member, 3);
-        Identity::joining("n1", "x".to_owned()).into_member("c1".to_owned(), 3).save(folder.path(), &store.writer).unwrap();
+        assert_eq!(
+            Identity::load(folder.path(), store.database.as_ref(), "n1")
+                .unwrap()
+                .unwrap()
+                .member,
+            3
+        );
+        Identity::joining("n1", "x".to_owned())
+            .into_member("c1".to_owned(), 3)
+            .save(folder.path(), &store.writer)
+            .unwrap();
     }
     fs::remove_dir_all(folder.path().join("db")).unwrap();
     let store = Store::open(&folder.path().join("db"));

@@ -37,7 +37,15 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, Guard> for Builder {
         let journal = Journal::open(database.clone(), writer.clone()).unwrap();
         let snapshots = SnapshotDirectory::open(&folder.path().join("snapshots")).unwrap();
         let machine = Machine::new(Applied::new(), journal, snapshots, fatal);
-        Ok((Guard { writer, database, _folder: folder }, LogStore::new(log), machine))
+        Ok((
+            Guard {
+                writer,
+                database,
+                _folder: folder,
+            },
+            LogStore::new(log),
+            machine,
+        ))
     }
 }
 
