@@ -111,7 +111,8 @@ impl Writer {
     fn write(&self, server: SocketAddr, value: u64) -> Write {
         let key = format!("w{}-{}", self.number, value % KEYS_A_WRITER);
         let path = format!("/v1/nodes/{}/attributes/{key}", self.node);
-        let id = format!("{key}-{value}");
+        // Writers of another round have the same keys at another node.
+        let id = format!("{}-{key}-{value}-{}", self.node, std::process::id());
         let headers = [("content-type", "application/json"), ("idempotency-key", id.as_str())];
         let body = format!("\"{value}\"");
         let request = Request {

@@ -437,6 +437,7 @@ impl Core {
             .map_err(|error| StartError::Options(format!("name {:?}: {error}", options.name)))?;
         let directory = options.data_dir.join("server");
         Identity::check_directory(&directory)?;
+        Identity::check_owner(&directory, &options.name)?;
         let io = |source| StartError::Log {
             path: directory.clone(),
             source,

@@ -190,6 +190,29 @@ impl Identity {
         Ok(())
     }
 
+    /// Refuses another node's directory before its database is opened: opening one already writes to it.
+    ///
+    /// # Errors
+    /// [`IdentityError::Name`], or why the file can't be read.
+    pub fn check_owner(directory: &Path, name: &str) -> Result<(), IdentityError> {
+        let path = directory.join(FILE);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let found = parse(&path, &bytes)?.name;
+                if found == name {
+                    return Ok(());
+                }
+                Err(IdentityError::Name {
+                    path: directory.to_owned(),
+                    found,
+                    expected: name.to_owned(),
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(IdentityError::Io { path, source }),
+        }
+    }
+
     /// Reads both copies and decides what this directory is; none for an empty one.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ pub fn machine() -> Value {
 pub fn save(name: &str, report: &Value) -> anyhow::Result<()> {
     let mut path = std::env::current_exe()?;
     path.pop();
-    let directory = std::env::var_os("PACELINE_BENCH_DIR").map_or_else(|| path.join("bench"), PathBuf::from);
+    let directory = std::env::var_os("PACELINE_BENCH_DIR").map_or_else(|| path.join("bench-results"), PathBuf::from);
     fs::create_dir_all(&directory)?;
     let file = directory.join(format!("{name}.json"));
     fs::write(&file, serde_json::to_string_pretty(report)?)

@@ -27,8 +27,13 @@ use tests::witness::{BEAT_MS, Kind, Record};
 
 fn main() -> anyhow::Result<()> {
     let options = Options::read()?;
-    let mut witness = Witness::begin(&options)?;
-    witness.run(&options)
+    // Before anything is written: who has seen a record may send a signal.
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let signals = SignalFd::new(&signals)?;
+    Witness::begin(&options)?.run(&options, &signals)
 }
 
 struct Options {
@@ -155,15 +160,10 @@ impl Witness {
         Ok(self.file.write_all(format!("{record}\n").as_bytes())?)
     }
 
-    fn run(&mut self, options: &Options) -> anyhow::Result<()> {
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGTERM);
-        signals.add(Signal::SIGINT);
-        signals.thread_block()?;
-        let signals = SignalFd::new(&signals)?;
+    fn run(&mut self, options: &Options, signals: &SignalFd) -> anyhow::Result<()> {
         let mut control = if options.control { Control::connect()? } else { None };
         loop {
-            let (told, asked_to_end) = wait(&signals, control.as_ref())?;
+            let (told, asked_to_end) = wait(signals, control.as_ref())?;
             if asked_to_end {
                 let _ = signals.read_signal()?;
                 if !options.ignore_term {

@@ -85,6 +85,11 @@ fn a_program_that_ignores_sigterm_is_killed() -> anyhow::Result<()> {
         "[[package]]\nname = \"deaf\"\nstop_timeout = \"500ms\"\nrun.command = [@WITNESS@, \"--ignore-term\"]\n",
     )?;
     let active = cluster.wait_running("deaf", "active")?;
+    // It can only ignore a signal once it has come so far.
+    wait_for("its first record", FAILOVER_LIMIT, || match cluster.witnessed() {
+        Ok(records) if records.iter().any(|r| r.kind == Kind::Active) => Ok(()),
+        _ => Err("none".to_owned()),
+    })?;
     let pid = cluster.package_process("deaf", &active.node)?.pid;
     let begin = std::time::Instant::now();
     cluster.change("POST", "/v1/packages/deaf/stop", "{}")?;
