@@ -59,10 +59,12 @@ impl Writers {
     #[must_use]
     pub fn start(count: usize, servers: &[SocketAddr], node: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let run = monotonic_ns();
         let threads = (0..count)
             .map(|number| {
                 let writer = Writer {
                     number,
+                    run,
                     servers: servers.to_vec(),
                     node: node.to_owned(),
                     stop: Arc::clone(&stop),
@@ -86,6 +88,8 @@ impl Writers {
 
 struct Writer {
     number: usize,
+    /// Tells writers of one round from those of the next: the same idempotency key would have no second effect.
+    run: u64,
     servers: Vec<SocketAddr>,
     node: String,
     stop: Arc<AtomicBool>,
@@ -111,8 +115,7 @@ impl Writer {
     fn write(&self, server: SocketAddr, value: u64) -> Write {
         let key = format!("w{}-{}", self.number, value % KEYS_A_WRITER);
         let path = format!("/v1/nodes/{}/attributes/{key}", self.node);
-        // Writers of another round have the same keys at another node.
-        let id = format!("{}-{key}-{value}-{}", self.node, std::process::id());
+        let id = format!("{}-{key}-{value}", self.run);
         let headers = [("content-type", "application/json"), ("idempotency-key", id.as_str())];
         let body = format!("\"{value}\"");
         let request = Request {
