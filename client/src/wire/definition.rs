@@ -180,12 +180,18 @@ pub fn default_start_wait() -> DurationText {
 /// 3 restarts within 10 minutes.
 #[must_use]
 pub fn default_restart() -> RestartDefinition {
-    RestartDefinition { attempts: 3, within: DurationText::from_ms(600_000) }
+    RestartDefinition {
+        attempts: 3,
+        within: DurationText::from_ms(600_000),
+    }
 }
 /// 5 failovers within 10 minutes.
 #[must_use]
 pub fn default_failovers() -> RestartDefinition {
-    RestartDefinition { attempts: 5, within: DurationText::from_ms(600_000) }
+    RestartDefinition {
+        attempts: 5,
+        within: DurationText::from_ms(600_000),
+    }
 }
 /// 60 s.
 #[must_use]

@@ -15,7 +15,9 @@ pub struct DurationText {
 
 /// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a duration: expected a whole number and a unit, like \"500ms\", \"10s\", \"5m\", \"2h\" or \"1d\"")]
+#[error(
+    "{text:?} is not a duration: expected a whole number and a unit, like \"500ms\", \"10s\", \"5m\", \"2h\" or \"1d\""
+)]
 pub struct DurationError {
     /// The text.
     pub text: String,

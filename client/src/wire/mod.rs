@@ -3,6 +3,7 @@
 //! Answers may gain fields freely; readers ignore what they do not know. Bodies that people write (definitions) refuse
 //! unknown keys.
 
+pub mod control;
 pub mod daemon;
 pub mod definition;
 pub mod duration;

@@ -1,0 +1,332 @@
+//! The operator's command line. It speaks nothing but the public API, so whatever it can do a program can do too.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes: 0 done; 1 refused or failed; 2 usage; 3
+//! no server could be reached; 4 timed out, or unknown whether it was done; 5 no quorum.
+
+mod apply;
+mod change;
+mod devnodes;
+mod events;
+mod explain;
+mod failover;
+mod failure;
+mod matrix;
+mod plan;
+mod screen;
+mod status;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::Client;
+use crate::dev::Runtime;
+use change::{ChangeOptions, WaitOptions};
+use failure::Failure;
+use screen::Screen;
+
+/// Where servers are looked for where nothing names them.
+const SERVER_DEFAULT: &str = "http://127.0.0.1:7400";
+
+/// What every operator's command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Servers to ask, in turn, until one answers [default: those of a running `paceline dev`, else
+    /// http://127.0.0.1:7400].
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL,…",
+        value_delimiter = ',',
+        env = "PACELINE_SERVER"
+    )]
+    pub server: Vec<String>,
+    /// How results are printed: for people, or the API's JSON as it is.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// The API's JSON as it is.
+    Json,
+}
+
+/// What an operator can do.
+#[derive(Clone, Debug, Subcommand)]
+#[allow(
+    missing_docs,
+    reason = "the comments are the help texts, and flattened options bring their own"
+)]
+pub enum Command {
+    /// Show the cluster at a glance: leader, nodes, and what runs where.
+    Status {
+        /// Print one line and end in 0, 1 or 2 (ok, warning, critical), as monitoring plugins do.
+        #[arg(long)]
+        check: bool,
+    },
+    /// List nodes, or show one.
+    Nodes {
+        /// Only this node.
+        node: Option<String>,
+    },
+    /// List packages, or show one.
+    Packages {
+        /// Only this package.
+        package: Option<String>,
+    },
+    /// Make the cluster equal to a cluster file: shows the plan first.
+    Apply {
+        /// The cluster file; `-` reads standard input.
+        file: PathBuf,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Show what would happen, and change nothing.
+    Plan {
+        /// If this cluster file were applied; `-` reads standard input.
+        #[arg(required_unless_present_any = ["fail", "drain"], conflicts_with_all = ["fail", "drain"])]
+        file: Option<PathBuf>,
+        /// If this node failed.
+        #[arg(long, value_name = "NODE", conflicts_with = "drain")]
+        fail: Option<String>,
+        /// If this node were drained.
+        #[arg(long, value_name = "NODE")]
+        drain: Option<String>,
+    },
+    /// Have a package run, active or standby as the plan chooses.
+    Start {
+        /// The package, or the definition of several copies.
+        package: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Have a package not run.
+    Stop {
+        /// The package, or the definition of several copies.
+        package: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Have a package run in test: never active, its output inhibited.
+    Test {
+        /// The package.
+        package: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Make a standby the active one of its group.
+    Promote {
+        /// The standby.
+        package: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Move a package to another node.
+    Move {
+        /// The package.
+        package: String,
+        /// Where to.
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Forget a package's failures, so that it may start everywhere again.
+    Clear {
+        /// The package.
+        package: String,
+        #[command(flatten)]
+        wait: WaitOptions,
+    },
+    /// Move everything away from a node and keep it away.
+    Drain {
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Use a drained node again.
+    Resume {
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Give your word that a lost node is switched off, so that what it held may start elsewhere.
+    ConfirmDown {
+        /// The node.
+        node: String,
+        /// The node's name once more, where nobody can be asked to type it.
+        #[arg(long, value_name = "NODE")]
+        confirm: Option<String>,
+        /// Who says so; it is recorded [default: the user at this host].
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
+    /// Show what has happened, oldest first.
+    Events(events::EventOptions),
+    /// Say why a package is where it is, or runs nowhere, and what would change that.
+    #[command(visible_alias = "why")]
+    Explain {
+        /// The package.
+        package: String,
+    },
+    /// Print what is defined, as a cluster file.
+    Export,
+    /// List or remove servers of the Raft group.
+    Members {
+        #[command(subcommand)]
+        action: Option<MembersAction>,
+    },
+    /// Hand over the lead of the Raft group.
+    Leader {
+        #[command(subcommand)]
+        action: LeaderAction,
+    },
+    /// Show or set small replicated values of a node.
+    Attributes {
+        /// The node.
+        node: String,
+        /// Set these.
+        #[arg(value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// Remove this one.
+        #[arg(long, value_name = "KEY")]
+        remove: Vec<String>,
+    },
+    /// On a `dev` cluster: SIGKILL to a whole node, and watch the failover.
+    KillNode {
+        /// The node.
+        node: String,
+    },
+    /// On a `dev` cluster: start a node that was killed, and watch it come back.
+    StartNode {
+        /// The node.
+        node: String,
+    },
+}
+
+/// What can be done with the servers of the Raft group.
+#[derive(Clone, Debug, Subcommand)]
+#[allow(
+    missing_docs,
+    reason = "the comments are the help texts, and flattened options bring their own"
+)]
+pub enum MembersAction {
+    /// List them.
+    List,
+    /// Take one out for good: its id is never used again.
+    Remove {
+        /// Its node's name.
+        name: String,
+        #[command(flatten)]
+        options: change::AskOptions,
+    },
+}
+
+/// What can be done with the lead.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LeaderAction {
+    /// Hand it over to another server.
+    Move {
+        /// To this one [default: any that is caught up].
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
+    },
+}
+
+/// Does what an operator asked, on a runtime of its own, and says by the exit code what came of it.
+#[must_use]
+pub fn run(options: &Options, command: Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("paceline: can't start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(run_async(options, command))
+}
+
+async fn run_async(options: &Options, command: Command) -> ExitCode {
+    let screen = Screen::of_process(options.output == Output::Json);
+    let result = match (connect(options), &command) {
+        (Ok(client), Command::Status { check: true }) => return status::check(&screen, &client).await,
+        (Ok(client), _) => perform(&screen, &client, command).await,
+        (Err(failure), _) => Err(failure),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The client for the servers that were named, or found.
+fn connect(options: &Options) -> Result<Client, Failure> {
+    let named: Vec<String> = options
+        .server
+        .iter()
+        .filter(|server| !server.trim().is_empty())
+        .cloned()
+        .collect();
+    let servers = if !named.is_empty() {
+        named
+    } else if let Ok(runtime) = Runtime::load() {
+        runtime.servers
+    } else {
+        vec![SERVER_DEFAULT.to_owned()]
+    };
+    Ok(Client::new(&servers)?)
+}
+
+async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Status { check: _ } => status::status(screen, client).await,
+        Command::Nodes { node } => status::nodes(screen, client, node.as_deref()).await,
+        Command::Packages { package } => status::packages(screen, client, package.as_deref()).await,
+        Command::Apply { file, options } => apply::apply(screen, client, &file, &options).await,
+        Command::Plan { file, fail, drain } => plan::plan(screen, client, file.as_deref(), fail, drain).await,
+        Command::Start { package, options } => change::start(screen, client, &package, &options).await,
+        Command::Stop { package, options } => change::stop(screen, client, &package, &options).await,
+        Command::Test { package, options } => change::test(screen, client, &package, &options).await,
+        Command::Promote { package, options } => change::promote(screen, client, &package, &options).await,
+        Command::Move { package, to, options } => change::move_to(screen, client, &package, &to, &options).await,
+        Command::Clear { package, wait } => change::clear(screen, client, &package, &wait).await,
+        Command::Drain { node, options } => change::drain(screen, client, &node, &options).await,
+        Command::Resume { node, options } => change::resume(screen, client, &node, &options).await,
+        Command::ConfirmDown { node, confirm, by } => change::confirm_down(screen, client, &node, confirm, by).await,
+        Command::Events(options) => events::events(screen, client, options).await,
+        Command::Explain { package } => explain::explain(screen, client, &package).await,
+        Command::Export => apply::export(screen, client).await,
+        Command::Members {
+            action: None | Some(MembersAction::List),
+        } => status::members(screen, client).await,
+        Command::Members {
+            action: Some(MembersAction::Remove { name, options }),
+        } => change::remove_member(screen, client, &name, &options).await,
+        Command::Leader {
+            action: LeaderAction::Move { to },
+        } => change::move_leader(screen, client, to.as_deref()).await,
+        Command::Attributes { node, set, remove } => change::attributes(screen, client, &node, &set, &remove).await,
+        Command::KillNode { node } => devnodes::kill(screen, &node).await,
+        Command::StartNode { node } => devnodes::start(screen, &node).await,
+    }
+}
+
+/// The cluster at a glance, as `status` prints it: for programs that show it on a terminal of their own.
+#[must_use]
+pub fn overview(status: &crate::wire::status::Status) -> Vec<String> {
+    status::describe(&Screen::of_process(false), status)
+}
+
+/// An event in one line, as `events` prints it.
+#[must_use]
+pub fn event_line(event: &crate::wire::event::Event) -> String {
+    events::line(&Screen::of_process(false), event)
+}

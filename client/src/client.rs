@@ -1,0 +1,413 @@
+//! The typed client: one method for each request of the API that it uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+use crate::transport::{PATIENCE, Payload, Request, Transport};
+use crate::wire::control::{ConfirmDown, MoveLeader, MoveTo};
+use crate::wire::definition::Config;
+use crate::wire::error::Problem;
+use crate::wire::event::Events;
+use crate::wire::node::{Attributes, Node, Nodes};
+use crate::wire::package::{Explanation, Group, Groups, Package, Packages};
+use crate::wire::plan::{Done, Plan, PlanRequest};
+use crate::wire::status::{Members, Status};
+
+/// Speaks with a cluster through any of its servers.
+///
+/// Cheap to clone. Every change carries a random `Idempotency-Key`, so that it is safe to send it again to another
+/// server when one breaks off: [`ClientError`] tells what was refused from what is unknown.
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+/// An answer, with the index that it was made at.
+#[derive(Clone, Debug)]
+pub struct Answer<T> {
+    /// `X-Index`.
+    pub index: Option<u64>,
+    /// What was answered.
+    pub body: T,
+    /// The same as it came: JSON, with fields that this version may not know.
+    pub text: String,
+}
+
+/// Which events are asked for. What is none does not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EventQuery {
+    /// After this index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Before this index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// From this time on, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Up to this time, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Resources that match this, like `package:orders-*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// On this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Of this severity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// With this in their text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// The random key of one change: the same for all its attempts.
+fn new_key() -> Result<String, ClientError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| ClientError::Setup(format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// How long to wait for the result of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Answered as soon as the change is accepted.
+    No,
+    /// Answered once the daemons have done it, or after this long.
+    UpTo(Duration),
+}
+
+impl Wait {
+    fn hold(self) -> Duration {
+        match self {
+            Self::No => Duration::ZERO,
+            Self::UpTo(length) => length,
+        }
+    }
+
+    fn query(self) -> String {
+        match self {
+            Self::No => "wait=0".to_owned(),
+            Self::UpTo(length) => format!("wait={}ms", length.as_millis()),
+        }
+    }
+}
+
+impl Client {
+    /// A client of these servers: `http://10.0.0.1:7400` or `10.0.0.1:7400`, any of them, in the order of preference.
+    ///
+    /// # Errors
+    /// [`ClientError::Endpoint`] for a text that is no address.
+    pub fn new(endpoints: &[String]) -> Result<Self, ClientError> {
+        Ok(Self {
+            transport: Arc::new(Transport::new(endpoints, PATIENCE)?),
+        })
+    }
+
+    /// As [`Client::new`], with a limit to how long servers that break off or have no quorum are asked again.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_patience(endpoints: &[String], patience: Duration) -> Result<Self, ClientError> {
+        Ok(Self {
+            transport: Arc::new(Transport::new(endpoints, patience)?),
+        })
+    }
+
+    /// The servers, as they are asked.
+    #[must_use]
+    pub fn endpoints(&self) -> &[String] {
+        self.transport.endpoints()
+    }
+
+    /// `GET /v1/status`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; so for every method.
+    pub async fn status(&self) -> Result<Answer<Status>, ClientError> {
+        self.get("/v1/status".to_owned(), Duration::ZERO).await
+    }
+
+    /// `GET /v1/nodes`.
+    pub async fn nodes(&self) -> Result<Answer<Nodes>, ClientError> {
+        self.get("/v1/nodes".to_owned(), Duration::ZERO).await
+    }
+
+    /// `GET /v1/nodes/N`.
+    pub async fn node(&self, node: &str) -> Result<Answer<Node>, ClientError> {
+        self.get(path(&["v1", "nodes", node])?, Duration::ZERO).await
+    }
+
+    /// `GET /v1/nodes/N/attributes`.
+    pub async fn attributes(&self, node: &str) -> Result<Answer<Attributes>, ClientError> {
+        self.get(path(&["v1", "nodes", node, "attributes"])?, Duration::ZERO)
+            .await
+    }
+
+    /// `GET /v1/packages`.
+    pub async fn packages(&self) -> Result<Answer<Packages>, ClientError> {
+        self.get("/v1/packages".to_owned(), Duration::ZERO).await
+    }
+
+    /// `GET /v1/packages/P`, with its definition.
+    pub async fn package(&self, package: &str) -> Result<Answer<Package>, ClientError> {
+        self.get(path(&["v1", "packages", package])?, Duration::ZERO).await
+    }
+
+    /// `GET /v1/packages/P/explain`.
+    pub async fn explain(&self, package: &str) -> Result<Answer<Explanation>, ClientError> {
+        self.get(path(&["v1", "packages", package, "explain"])?, Duration::ZERO)
+            .await
+    }
+
+    /// `GET /v1/groups`.
+    pub async fn groups(&self) -> Result<Answer<Groups>, ClientError> {
+        self.get("/v1/groups".to_owned(), Duration::ZERO).await
+    }
+
+    /// `GET /v1/groups/G`.
+    pub async fn group(&self, group: &str) -> Result<Answer<Group>, ClientError> {
+        self.get(path(&["v1", "groups", group])?, Duration::ZERO).await
+    }
+
+    /// `GET /v1/events`: a page, oldest first; with a wait, held until there is at least one such event.
+    pub async fn events(&self, query: &EventQuery, wait: Wait) -> Result<Answer<Events>, ClientError> {
+        let mut target = "/v1/events?".to_owned();
+        target.push_str(&wait.query());
+        let fields = serde_json::to_value(query).map_err(|error| ClientError::Setup(error.to_string()))?;
+        for (key, value) in fields.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            target.push_str(&format!("&{key}={}", encoded(&value)));
+        }
+        self.get(target, wait.hold()).await
+    }
+
+    /// `GET /v1/config`. Its index is that of the last change of the configuration.
+    pub async fn config(&self) -> Result<Answer<Config>, ClientError> {
+        self.get("/v1/config".to_owned(), Duration::ZERO).await
+    }
+
+    /// `GET /v1/members`.
+    pub async fn members(&self) -> Result<Answer<Members>, ClientError> {
+        self.get("/v1/members".to_owned(), Duration::ZERO).await
+    }
+
+    /// `POST /v1/plan`: what a change would do.
+    pub async fn plan(&self, request: &PlanRequest) -> Result<Answer<Plan>, ClientError> {
+        self.call(Request {
+            method: Method::POST,
+            target: "/v1/plan".to_owned(),
+            payload: json(request)?,
+            key: None,
+            if_match: None,
+            hold: Duration::ZERO,
+        })
+        .await
+    }
+
+    /// `PUT /v1/config`: makes the cluster equal to the file. With an index, refused where the configuration has changed
+    /// since.
+    pub async fn put_config(&self, file: &str, if_match: Option<u64>, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.call(Request {
+            method: Method::PUT,
+            target: format!("/v1/config?{}", wait.query()),
+            payload: Payload::Toml(file.to_owned()),
+            key: Some(new_key()?),
+            if_match,
+            hold: wait.hold(),
+        })
+        .await
+    }
+
+    /// `POST /v1/packages/P/start`.
+    pub async fn start(&self, package: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "packages", package, "start"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/packages/P/stop`.
+    pub async fn stop(&self, package: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "packages", package, "stop"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/packages/P/test`.
+    pub async fn test(&self, package: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "packages", package, "test"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/packages/P/promote`.
+    pub async fn promote(&self, package: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(
+            Method::POST,
+            &["v1", "packages", package, "promote"],
+            Payload::None,
+            wait,
+        )
+        .await
+    }
+
+    /// `POST /v1/packages/P/clear`: forgets its failures.
+    pub async fn clear(&self, package: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "packages", package, "clear"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/packages/P/move`.
+    pub async fn move_to(&self, package: &str, to: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        let payload = json(&MoveTo { to: to.to_owned() })?;
+        self.change(Method::POST, &["v1", "packages", package, "move"], payload, wait)
+            .await
+    }
+
+    /// `POST /v1/nodes/N/drain`.
+    pub async fn drain(&self, node: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "nodes", node, "drain"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/nodes/N/resume`.
+    pub async fn resume(&self, node: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "nodes", node, "resume"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/nodes/N/confirm-down`: an operator's word, recorded with the name, that the node is off.
+    pub async fn confirm_down(&self, node: &str, by: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        let payload = json(&ConfirmDown {
+            confirm: node.to_owned(),
+            by: by.to_owned(),
+        })?;
+        self.change(Method::POST, &["v1", "nodes", node, "confirm-down"], payload, wait)
+            .await
+    }
+
+    /// `PUT /v1/nodes/N/attributes/KEY`.
+    pub async fn put_attribute(&self, node: &str, key: &str, value: &str) -> Result<Answer<Done>, ClientError> {
+        let target = ["v1", "nodes", node, "attributes", key];
+        self.change(Method::PUT, &target, json(&value)?, Wait::UpTo(Duration::ZERO))
+            .await
+    }
+
+    /// `DELETE /v1/nodes/N/attributes/KEY`.
+    pub async fn delete_attribute(&self, node: &str, key: &str) -> Result<Answer<Done>, ClientError> {
+        let target = ["v1", "nodes", node, "attributes", key];
+        self.change(Method::DELETE, &target, Payload::None, Wait::UpTo(Duration::ZERO))
+            .await
+    }
+
+    /// `DELETE /v1/members/NAME`: a server leaves the Raft group for good.
+    pub async fn remove_member(&self, name: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::DELETE, &["v1", "members", name], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/cluster/move-leader`: hands the lead over, to a member or to any that is caught up.
+    pub async fn move_leader(&self, to: Option<&str>, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        let payload = json(&MoveLeader {
+            to: to.map(str::to_owned),
+        })?;
+        self.change(Method::POST, &["v1", "cluster", "move-leader"], payload, wait)
+            .await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, target: String, hold: Duration) -> Result<Answer<T>, ClientError> {
+        let request = Request {
+            method: Method::GET,
+            target,
+            payload: Payload::None,
+            key: None,
+            if_match: None,
+            hold,
+        };
+        self.call(request).await
+    }
+
+    async fn change(
+        &self,
+        method: Method,
+        segments: &[&str],
+        payload: Payload,
+        wait: Wait,
+    ) -> Result<Answer<Done>, ClientError> {
+        let mut target = path(segments)?;
+        // A change without anything to wait for says nothing about waiting.
+        if wait != Wait::UpTo(Duration::ZERO) {
+            target = format!("{target}?{}", wait.query());
+        }
+        let request = Request {
+            method,
+            target,
+            payload,
+            key: Some(new_key()?),
+            if_match: None,
+            hold: wait.hold(),
+        };
+        self.call(request).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<Answer<T>, ClientError> {
+        let answer = self.transport.send(&request).await?;
+        let body = serde_json::from_slice(&answer.body).map_err(|source| ClientError::Malformed {
+            endpoint: answer.endpoint.clone(),
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        Ok(Answer {
+            index: answer.index,
+            body,
+            text,
+        })
+    }
+}
+
+fn json<T: Serialize + ?Sized>(body: &T) -> Result<Payload, ClientError> {
+    serde_json::to_vec(body)
+        .map(Payload::Json)
+        .map_err(|error| ClientError::Setup(error.to_string()))
+}
+
+/// A path of segments, each escaped. `.` and `..` would be taken for steps of the path, so they name nothing.
+fn path(segments: &[&str]) -> Result<String, ClientError> {
+    let mut path = String::new();
+    for segment in segments {
+        if matches!(*segment, "" | "." | "..") {
+            return Err(ClientError::Refused(Box::new(Problem {
+                kind: "about:blank".to_owned(),
+                title: "Not Found".to_owned(),
+                status: 404,
+                code: "not_found".to_owned(),
+                detail: format!("{segment:?} is not a name"),
+                leader: None,
+                nearest: None,
+                errors: Vec::new(),
+            })));
+        }
+        path.push('/');
+        path.push_str(&encoded(segment));
+    }
+    Ok(path)
+}
+
+/// Percent-encoding of everything but letters, digits, `-`, `.`, `_` and `~`.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

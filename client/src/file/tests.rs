@@ -1,0 +1,211 @@
+//! Files in, errors out: the text of each error is what a person reads, so it is compared whole.
+
+use super::{check, parse, render};
+use crate::wire::duration::DurationText;
+
+/// The errors as the command line prints them.
+fn errors(text: &str) -> String {
+    match parse(text) {
+        Ok(_) => "no error\n".to_owned(),
+        Err(errors) => errors
+            .iter()
+            .map(|error| {
+                let near = error
+                    .nearest
+                    .as_ref()
+                    .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+                format!("{}:{}: {}{near}\n", error.line, error.column, error.message)
+            })
+            .collect(),
+    }
+}
+
+const WHOLE: &str = r#"
+[cluster]
+name = "shop"
+lease = "2s"
+min_nodes = 2
+start_wait = "30s"
+
+[[group]]
+name = "orders"
+kind = "duplex"
+standbys = 2
+failovers = { attempts = 4, within = "5m" }
+
+[[package]]
+name = "orders"
+group = "orders"
+copies = 3
+priority = 1
+load = { cpu = 500, memory = 256, "gpu.a" = 1 }
+nodes = ["n1", "n2"]
+enabled = false
+safety = "fenced"
+on_quorum_loss = "freeze"
+run.command = ["/usr/bin/orders", "--say", "a \"quoted\" \\ tab\t line\n"]
+run.env = { LANG = "C", "odd key" = "" }
+run.directory = "/var/lib/orders"
+promote.command = ["orders-promote"]
+demote.command = ["/usr/bin/orders-demote"]
+probe = { tcp = "127.0.0.1:7000", interval = "500ms", timeout = "1s", failures = 3 }
+restart = { attempts = 0, within = "1m" }
+start_timeout = "20s"
+stop_timeout = "90s"
+
+[[package]]
+name = "clock"
+run.command = ["/usr/bin/clock"]
+"#;
+
+#[test]
+fn a_whole_file_survives_being_written_and_read() {
+    let config = parse(WHOLE).unwrap();
+    assert_eq!(config.packages[0].copies, 3);
+    assert_eq!(config.packages[0].run.command[2], "a \"quoted\" \\ tab\t line\n");
+    assert_eq!(config.packages[1].restart.attempts, 3);
+    assert_eq!(parse(&render(&config)).unwrap(), config);
+    assert_eq!(check(&config), Ok(()));
+}
+
+#[test]
+fn an_empty_file_is_a_cluster_without_packages() {
+    let config = parse("").unwrap();
+    assert_eq!(config.cluster.lease, DurationText::from_ms(1_000));
+    assert!(config.packages.is_empty());
+    assert_eq!(parse(&render(&config)).unwrap(), config);
+}
+
+#[test]
+fn every_error_of_a_file_is_reported_at_its_place() {
+    let text = r#"
+[cluster]
+lease = "100ms"
+min_node = 2
+shares = "half"
+
+[[group]]
+name = "web"
+kind = "duplix"
+
+[[group]]
+name = "web"
+kind = "load-share"
+standbys = "one"
+
+[[package]]
+name = "a b"
+group = "wep"
+priority = 0
+run.command = "/usr/bin/web --port 80"
+
+[[package]]
+name = "web"
+copies = 2
+run.command = ["bin/web"]
+probe = { tcp = "127.0.0.1", http = "http://127.0.0.1/" }
+stop_timeout = 10
+condition = "!batch"
+
+[[package]]
+name = "web-2"
+enabled = "yes"
+safety = "leese"
+load = { cpu = -1 }
+nodes = ["n1", "n1"]
+run.command = []
+restart = { attempts = 3 }
+
+[[package]]
+run.ocf = "heartbeat:pgsql"
+"#;
+    let expected = r#"3:9: lease: 100ms is out of range: expected 200ms to 1m
+4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes or start_wait; did you mean "min_nodes"?
+5:1: "shares" in [cluster] is not supported by this version yet: remove it
+9:8: kind: "duplix": expected "duplex"; did you mean "duplex"?
+12:8: group "web" is already defined at line 8: give each its own name
+13:8: kind: "load-share" is not supported by this version yet: expected "duplex"
+14:12: standbys: expected a whole number from 0 to 1000, found a string
+17:8: name: ' ' can't stand in a name: expected letters, digits, '.', '_' or '-', the first a letter or digit
+18:9: there is no group "wep" in this file: expected one of web; did you mean "web"?
+19:12: priority: 0: expected a whole number from 1
+20:15: run.command: expected a list, as nothing here is read by a shell: ["/usr/bin/web", "--port", "80"]
+25:16: run.command: "bin/web" is a relative path: expected an absolute path, or a bare name that is found in the daemon's PATH
+26:9: probe: expected exactly one of exec, tcp and http, found tcp and http
+26:17: probe.tcp: "127.0.0.1": expected HOST:PORT, like "127.0.0.1:7000"
+27:16: stop_timeout: expected a duration in quotes, like "500ms", "10s", "5m", "2h" or "1d", found an integer
+28:1: "condition" in [[package]] is not supported by this version yet: remove it
+31:8: package "web-2" and package "web" (line 23) both make a package "web-2", by their copies: rename one
+32:11: enabled: expected true or false, found a string
+33:10: safety: "leese": expected "lease", "fenced" or "token"; did you mean "lease"?
+34:16: load.cpu: -1: expected a whole number from 0
+35:16: nodes: "n1" stands there twice: expected each node once
+36:15: run.command is empty: expected a list like ["/usr/bin/program", "--argument"]: program and arguments, no shell
+37:11: restart: within is missing: expected { attempts = 3, within = "10m" }
+39:1: [[package]]: a package needs a name, like name = "orders-a"
+40:5: "ocf" in run is not supported by this version yet: remove it
+"#;
+    similar(&errors(text), expected);
+}
+
+#[test]
+fn broken_syntax_is_reported_without_its_echoes() {
+    let text = "[cluster]\nlease = 1s\n\n[[package]]\nname = \"web\nrun.command = [\"/bin/web\"]\npriorty = 1\n";
+    let found = errors(text);
+    let lines: Vec<&str> = found.lines().collect();
+    assert!(lines[0].starts_with("2:"), "{found}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("5:") && line.contains("not TOML")),
+        "{found}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("7:1: unknown key \"priorty\"")),
+        "{found}"
+    );
+    assert!(!found.contains("needs a name"), "{found}");
+}
+
+#[test]
+fn one_bracket_instead_of_two_is_explained() {
+    let found = errors("[package]\nname = \"web\"\n");
+    assert!(found.contains("expected [[package]] with two brackets"), "{found}");
+    let found = errors("[[packages]]\nname = \"web\"\n");
+    assert!(found.contains("did you mean \"package\"?"), "{found}");
+}
+
+#[test]
+fn names_must_stay_apart_and_short() {
+    let long = "a".repeat(62);
+    let found = errors(&format!(
+        "[[package]]\nname = \"{long}\"\ncopies = 2\nrun.command = [\"/x\"]\n"
+    ));
+    assert!(found.contains("would have 64 bytes"), "{found}");
+    let twice = "[[package]]\nname = \"x\"\nrun.command = [\"/x\"]\n";
+    let found = errors(&format!("{twice}{twice}"));
+    similar(
+        &found,
+        "5:8: package \"x\" is already defined at line 2: give each its own name\n",
+    );
+}
+
+#[test]
+fn a_definition_without_a_file_is_checked_by_the_same_rules() {
+    let mut config = parse(WHOLE).unwrap();
+    config.packages[1].run.command.clear();
+    config.packages[1].group = Some("orders2".to_owned());
+    let errors = check(&config).unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors.iter().all(|error| error.line == 0 && error.column == 0));
+}
+
+/// Compares line by line, so that a difference is seen at once.
+fn similar(found: &str, expected: &str) {
+    for (number, (found_line, expected_line)) in found.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(found_line, expected_line, "line {} of:\n{found}", number + 1);
+    }
+    assert_eq!(found, expected);
+}

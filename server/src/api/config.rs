@@ -1,0 +1,126 @@
+//! What is defined: read as a whole, replaced as a whole.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use client::wire::definition::Config;
+use client::wire::plan::Done;
+use statemachine::command::Command;
+use statemachine::id::Index;
+
+use super::change::{Settled, Terms};
+use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, definition, packages};
+
+/// `GET /v1/config`: everything that is defined. `X-Index` is the index of its last change, for `If-Match`.
+pub async fn get_config(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Config> {
+    let view = api.view(&query, WithoutQuorum::Refuse).await?;
+    let index = view.state.cluster().map_or(Index(0), |cluster| cluster.config_index);
+    Ok(Reply::ok(index, definition::config_to_wire(&view.state)))
+}
+
+/// `PUT /v1/config`: makes the cluster equal to the file, or refuses all of it. Takes TOML, or JSON as [`get_config`]
+/// answers it.
+pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap, body: Bytes) -> Answered<Done> {
+    let config = read_config(&headers, &body)?;
+    let view = api.view(&ReadQuery::default(), WithoutQuorum::Refuse).await?;
+    let config_index = view.state.cluster().map(|cluster| cluster.config_index);
+    if let (Some(expect), Some(present)) = (terms.expect, config_index)
+        && present > expect
+    {
+        return Err(changed_since(expect, present));
+    }
+    check_lease(&api, &config)?;
+    let changes = definition::changes(&view.state, &config)
+        .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
+    if changes.is_empty() {
+        let index = view.state.applied();
+        let body = Done {
+            index: index.0,
+            outcome: "done".to_owned(),
+            detail: "nothing to change: the cluster is as the file says".to_owned(),
+            steps: Vec::new(),
+        };
+        return Ok(Reply::ok(index, body));
+    }
+    // The differences were computed against this configuration, so they hold for no later one.
+    let made = api
+        .make(
+            &terms,
+            Command::Configure {
+                expect: config_index,
+                changes,
+            },
+        )
+        .await?;
+    api.await_settled(made.index, terms.wait, |state| {
+        let unsettled: Vec<String> = state
+            .packages()
+            .filter(|package| !packages::is_settled(package))
+            .map(|package| package.spec.name.as_str().to_owned())
+            .collect();
+        if unsettled.is_empty() {
+            Settled::Done("the cluster is as the file says".to_owned())
+        } else {
+            Settled::Not(format!("waiting for {}", shortened(&unsettled)))
+        }
+    })
+    .await
+}
+
+/// Holds the lease to the inequalities of `docs/SAFETY.md`, with the Raft timers that this cluster runs with.
+///
+/// # Errors
+/// 422 with the numbers.
+pub fn check_lease(api: &Api, config: &Config) -> Result<(), ApiError> {
+    let lease = statemachine::time::Millis(config.cluster.lease.ms);
+    match api.raft().timers().with_lease(lease) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ApiError::invalid(error.to_string(), Vec::new())),
+    }
+}
+
+/// A list of names that stays readable.
+fn shortened(names: &[String]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown: Vec<&str> = names.iter().take(SHOWN_MAX).map(String::as_str).collect();
+    match names.len().saturating_sub(SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn changed_since(expect: Index, present: Index) -> ApiError {
+    let detail = format!(
+        "the configuration has changed since index {expect} (last at {present}): plan again and look at the new plan before you apply it"
+    );
+    ApiError::new(axum::http::StatusCode::PRECONDITION_FAILED, "changed", detail)
+}
+
+/// Reads a definition from a body by its content type.
+///
+/// # Errors
+/// 422 with every error of the file, each with its line and column.
+pub fn read_config(headers: &HeaderMap, body: &[u8]) -> Result<Config, ApiError> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if kind.starts_with("application/json") {
+        return serde_json::from_slice(body)
+            .map_err(|error| ApiError::invalid(format!("the configuration: {error}"), Vec::new()));
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|error| ApiError::malformed(format!("the file is not UTF-8 at byte {}", error.valid_up_to())))?;
+    read_file(text)
+}
+
+/// Reads a cluster file.
+///
+/// # Errors
+/// 422 with every error of the file.
+pub fn read_file(text: &str) -> Result<Config, ApiError> {
+    client::file::parse(text).map_err(|errors| {
+        let detail = format!("the file has {} error(s), and nothing was changed", errors.len());
+        ApiError::invalid(detail, errors)
+    })
+}

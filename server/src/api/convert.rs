@@ -1,0 +1,309 @@
+//! Core to wire, by hand.
+
+use std::collections::BTreeMap;
+
+use client::wire;
+use statemachine::command::{Mode, Output, Wish};
+use statemachine::group::{Group, Ownership};
+use statemachine::id::NodeName;
+use statemachine::node::{Moment, Node, NodeStatus};
+use statemachine::package::{Instance, Package, Phase};
+use statemachine::state::State;
+
+use super::ApiError;
+use super::daemon::mode_text;
+use crate::raft::{RaftStatus, Refusal};
+use crate::storage::journal::EventRecord;
+
+/// A refusal of the state machine, asked without the log (in a what-if).
+pub fn refusal(rejection: statemachine::Rejection) -> ApiError {
+    let nearest = rejection.nearest().map(ToOwned::to_owned);
+    Refusal {
+        code: rejection.code().to_owned(),
+        text: rejection.to_string(),
+        nearest,
+    }
+    .into()
+}
+
+/// Wall time for people, RFC 3339 in UTC.
+pub fn wall(wall_ms: u64) -> String {
+    i64::try_from(wall_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| "unknown".to_owned(), |time| format!("{time:.3}"))
+}
+
+fn moment(moment: Moment) -> String {
+    wall(moment.wall_ms)
+}
+
+/// All nodes, by name.
+pub fn nodes(state: &State) -> Vec<wire::node::Node> {
+    let mut nodes: Vec<_> = state.nodes().map(|row| node(state, row)).collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    nodes
+}
+
+/// One node.
+pub fn node(state: &State, node: &Node) -> wire::node::Node {
+    let session = match node.status {
+        NodeStatus::Up { session, .. } => Some(session.0),
+        NodeStatus::Lost { .. } | NodeStatus::Left { .. } => None,
+    };
+    wire::node::Node {
+        name: node.name.as_str().to_owned(),
+        id: node.id.0,
+        state: node.status.as_str().to_owned(),
+        drain: node.drain,
+        session,
+        since: moment(node.since),
+        capacity: node.capacity.0.clone(),
+        planned: state
+            .planned(node)
+            .map(|(name, amount)| (name.to_owned(), amount))
+            .collect(),
+        labels: (*node.labels).clone(),
+        attributes: attributes(node),
+        api: node.api.to_string(),
+        generation: node.generation.0,
+    }
+}
+
+/// A node's small replicated values.
+pub fn attributes(node: &Node) -> BTreeMap<String, String> {
+    node.attributes
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Names of packages that have an instance on the node.
+pub fn packages_on<'a>(state: &'a State, node: &NodeName) -> Vec<&'a str> {
+    let Some(node) = state.node_by_name(node) else {
+        return Vec::new();
+    };
+    node.instances
+        .iter()
+        .filter_map(|number| state.package_at(*number))
+        .map(|package| package.name().as_str())
+        .collect()
+}
+
+/// The node that a package's instance is on.
+pub fn node_of<'a>(state: &'a State, package: &Package) -> Option<&'a NodeName> {
+    package
+        .instance
+        .as_ref()
+        .and_then(|instance| state.node_at(instance.node))
+        .map(|node| &node.name)
+}
+
+/// One sentence: why a package is in its state.
+pub fn reason(state: &State, package: &Package) -> String {
+    let Some(instance) = &package.instance else {
+        return package
+            .idle
+            .as_ref()
+            .map_or_else(|| "not started yet".to_owned(), ToString::to_string);
+    };
+    let node = state.node_at(instance.node).map_or("?", |node| node.name.as_str());
+    let mode = mode_text(instance.mode);
+    match &instance.phase {
+        Phase::Starting if instance.delay.0 > 0 => {
+            format!(
+                "starting as {mode} on {node} after a pause of {} ms, because it failed",
+                instance.delay.0
+            )
+        }
+        Phase::Starting => format!("starting as {mode} on {node}"),
+        Phase::Running => format!("{mode} on {node}"),
+        Phase::Changing { from } => format!("changing from {} to {mode} on {node}", mode_text(*from)),
+        Phase::Failing { .. } => format!("failed on {node} and is being killed: {}", instance.detail),
+        Phase::Stopping { why } => format!("stopping on {node}: {why}"),
+        Phase::Stranded => format!(
+            "was active on {node}, which is lost: nothing proves that it has ended. Once {node} is switched off, say so: \
+             paceline confirm-down {node}"
+        ),
+    }
+}
+
+/// All packages, in order of rank.
+pub fn packages(state: &State) -> Vec<wire::package::Package> {
+    state.packages().map(|row| package(state, row)).collect()
+}
+
+/// One package, without its definition.
+pub fn package(state: &State, package: &Package) -> wire::package::Package {
+    wire::package::Package {
+        name: package.spec.name.as_str().to_owned(),
+        group: package.spec.group.as_ref().map(|group| group.as_str().to_owned()),
+        priority: package.spec.priority,
+        wish: match package.wish {
+            Wish::Start => "start",
+            Wish::Stop => "stop",
+            Wish::Test => "test",
+        }
+        .to_owned(),
+        state: package.state().as_str().to_owned(),
+        reason: reason(state, package),
+        instances: package.instance.iter().map(|row| instance(state, row)).collect(),
+        definition: None,
+    }
+}
+
+fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
+    let (text, mode) = match &instance.phase {
+        Phase::Starting => ("starting", None),
+        Phase::Running => ("running", Some(instance.mode)),
+        Phase::Changing { from } => ("changing", Some(*from)),
+        Phase::Failing { .. } => ("failing", Some(instance.mode)),
+        Phase::Stopping { .. } => ("stopping", Some(instance.mode)),
+        Phase::Stranded => ("stranded", Some(instance.mode)),
+    };
+    let word = |mode: Option<Mode>| mode.map_or("stopped", mode_text).to_owned();
+    wire::package::Instance {
+        node: state
+            .node_at(instance.node)
+            .map_or_else(String::new, |node| node.name.as_str().to_owned()),
+        mode: word(mode),
+        wanted: word(instance.is_desired().then_some(instance.mode)),
+        output: match instance.output() {
+            Output::Released => "released",
+            Output::Inhibited => "inhibited",
+        }
+        .to_owned(),
+        state: text.to_owned(),
+        epoch: instance.epoch.0,
+        since: moment(instance.since),
+        detail: instance.detail.to_string(),
+    }
+}
+
+/// One group.
+pub fn group(state: &State, group: &Group) -> wire::package::Group {
+    let members: Vec<_> = state
+        .group_members(group)
+        .map(|(number, package)| (number, package.name()))
+        .collect();
+    let active = match members
+        .first()
+        .and_then(|(_, name)| state.package(name))
+        .map(|first| state.ownership(first))
+    {
+        Some(Ownership::Held { package, .. }) => members.iter().find(|(number, _)| *number == package),
+        Some(Ownership::Free | Ownership::Releasing { .. } | Ownership::Stranded { .. }) | None => None,
+    };
+    wire::package::Group {
+        name: group.name().as_str().to_owned(),
+        kind: "duplex".to_owned(),
+        standbys: group.spec.standbys,
+        active: active.map(|(_, name)| name.as_str().to_owned()),
+        members: members.iter().map(|(_, name)| name.as_str().to_owned()).collect(),
+        state: group.health.as_str().to_owned(),
+    }
+}
+
+/// An event of the journal.
+pub fn event(event: &EventRecord) -> wire::event::Event {
+    let EventRecord {
+        index,
+        sequence,
+        at_ms,
+        wall_ms,
+        resource,
+        kind,
+        node,
+        severity,
+        cause,
+        text,
+    } = event;
+    wire::event::Event {
+        index: *index,
+        sequence: *sequence,
+        time: wall(*wall_ms),
+        at_ms: *at_ms,
+        resource: resource.clone(),
+        kind: kind.clone(),
+        node: node.clone(),
+        severity: severity.clone(),
+        cause: cause.map(|(index, sequence)| format!("{index}.{sequence}")),
+        text: text.clone(),
+    }
+}
+
+/// Why a package is where it is.
+pub fn explanation(
+    explanation: statemachine::Explanation,
+    because: &[EventRecord],
+    stale: bool,
+) -> wire::package::Explanation {
+    wire::package::Explanation {
+        package: explanation.package.as_str().to_owned(),
+        summary: explanation.summary,
+        because: because
+            .iter()
+            .map(|event| format!("{}.{} {}", event.index, event.sequence, event.text))
+            .collect(),
+        nodes: explanation
+            .nodes
+            .into_iter()
+            .map(|verdict| wire::package::NodeVerdict {
+                node: verdict.node.as_str().to_owned(),
+                verdict: verdict.verdict.as_str().to_owned(),
+                reason: verdict.reason,
+            })
+            .collect(),
+        next: explanation.next,
+        stale,
+    }
+}
+
+/// What would happen.
+pub fn plan(state: &State, preview: statemachine::Preview) -> wire::plan::Plan {
+    wire::plan::Plan {
+        index: state.applied().0,
+        changes: preview.changes,
+        steps: preview.steps.into_iter().map(step).collect(),
+        unplaced: preview
+            .unplaced
+            .into_iter()
+            .map(|unplaced| wire::plan::Unplaced {
+                package: unplaced.package.as_str().to_owned(),
+                reason: unplaced.reason,
+            })
+            .collect(),
+        disruptive: preview.disruptive,
+    }
+}
+
+fn step(step: statemachine::Step) -> wire::plan::Step {
+    wire::plan::Step {
+        action: step.action.as_str().to_owned(),
+        package: step.package.as_str().to_owned(),
+        node: step.node.as_str().to_owned(),
+        from: step.from.map(|from| from.as_str().to_owned()),
+        mode: step.mode.map_or("stopped", mode_text).to_owned(),
+        reason: step.reason,
+    }
+}
+
+/// The servers, with what this one knows of them.
+pub fn members(state: &State, raft: &RaftStatus) -> Vec<wire::status::Member> {
+    state
+        .members()
+        .map(|member| wire::status::Member {
+            id: member.id.0,
+            name: member.name.as_str().to_owned(),
+            peer: member.peer.clone(),
+            api: member.api.clone(),
+            role: if raft.voters.contains(&member.id) {
+                "voter"
+            } else {
+                "learner"
+            }
+            .to_owned(),
+            lag: raft.lag.get(&member.id).copied(),
+        })
+        .collect()
+}

@@ -1,0 +1,174 @@
+//! Refusals on their way out: `application/problem+json` (RFC 9457) with a stable code and what to do next.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use client::wire::error::{FileError, Problem};
+
+use crate::raft::{ProposeError, ReadError, Refusal};
+
+/// Why a request is not done. Boxed: refusals are rare, and every handler's result carries room for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError(Box<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
+    status: StatusCode,
+    code: String,
+    detail: String,
+    nearest: Option<String>,
+    leader: Option<String>,
+    errors: Vec<FileError>,
+    retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    /// A refusal with a status and a stable code.
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            nearest: None,
+            leader: None,
+            errors: Vec::new(),
+            retry_after_s: None,
+        }))
+    }
+
+    /// 400: the request can't be understood.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// 404, with the nearest of the names that there are.
+    pub fn not_found<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
+        let nearest = nearest(name, names);
+        let hint = nearest
+            .as_ref()
+            .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let mut error = Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no {kind} {name:?}{hint}"),
+        );
+        error.0.nearest = nearest;
+        error
+    }
+
+    /// 422 with every error of a file.
+    pub fn invalid(detail: impl Into<String>, errors: Vec<FileError>) -> Self {
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        error.0.errors = errors;
+        error
+    }
+
+    /// 503: no quorum can be reached from here.
+    pub fn no_quorum(detail: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", detail);
+        error.0.retry_after_s = Some(1);
+        error
+    }
+
+    /// The same refusal, naming the leader.
+    #[must_use]
+    pub fn with_leader(mut self, leader: Option<String>) -> Self {
+        self.0.leader = leader;
+        self
+    }
+}
+
+/// The name that is nearest to `name`, where one is near at all.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 3)
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code.as_str() {
+            "not_found" => StatusCode::NOT_FOUND,
+            "changed" => StatusCode::PRECONDITION_FAILED,
+            "invalid" | "key_reused" => StatusCode::UNPROCESSABLE_ENTITY,
+            "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+            "too_many" => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::CONFLICT,
+        };
+        let mut error = Self::new(status, refusal.code, refusal.text);
+        error.0.nearest = refusal.nearest;
+        error
+    }
+}
+
+impl From<ProposeError> for ApiError {
+    fn from(error: ProposeError) -> Self {
+        let text = error.to_string();
+        match error {
+            ProposeError::NoLeader { .. } => Self::no_quorum(text),
+            ProposeError::Overloaded => {
+                let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", text);
+                error.0.retry_after_s = Some(1);
+                error
+            }
+            ProposeError::Unknown => Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", text),
+            ProposeError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text),
+            ProposeError::Fatal { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", text),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        Self::no_quorum(format!("{error}; ask with ?consistency=local for this node's own copy"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Inner {
+            status,
+            code,
+            detail,
+            nearest,
+            leader,
+            errors,
+            retry_after_s,
+        } = *self.0;
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            code,
+            detail,
+            leader,
+            nearest,
+            errors,
+        };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let names = ["orders-a", "orders-b", "web"];
+        assert_eq!(nearest("order-a", names.into_iter()).as_deref(), Some("orders-a"));
+        assert_eq!(nearest("wep", names.into_iter()).as_deref(), Some("web"));
+        assert_eq!(nearest("unrelated", names.into_iter()), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! The log of the cluster: every event in one order.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use client::wire::event::Events;
+use serde::Deserialize;
+use statemachine::id::Index;
+
+use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, change, convert};
+use crate::storage::journal::EventFilter;
+
+/// How many events a page holds where the request does not say.
+const LIMIT_DEFAULT: usize = 100;
+/// The largest page that a request may ask for.
+const LIMIT_MAX: usize = 10_000;
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct EventsQuery {
+    after: Option<u64>,
+    before: Option<u64>,
+    since: Option<String>,
+    until: Option<String>,
+    resource: Option<String>,
+    kind: Option<String>,
+    node: Option<String>,
+    severity: Option<String>,
+    text: Option<String>,
+    limit: Option<usize>,
+    /// Hold the answer until there is at least one such event.
+    wait: Option<String>,
+    consistency: Option<String>,
+}
+
+/// `GET /v1/events`: oldest first. Without `after` and `since`, the newest ones.
+pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) -> Answered<Events> {
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let wait = query
+        .wait
+        .as_deref()
+        .map(change::wait)
+        .transpose()?
+        .unwrap_or(Duration::ZERO);
+    let filter = filter(&query)?;
+    let deadline = tokio::time::Instant::now() + wait;
+    let read = ReadQuery::with(query.consistency.clone());
+    let mut applied = api.raft().applied();
+    let mut view = api.view(&read, WithoutQuorum::Stale).await?;
+    loop {
+        applied.borrow_and_update();
+        let page = read_page(&api, &filter, limit).await?;
+        let over = tokio::time::Instant::now() >= deadline;
+        if !page.events.is_empty() || over {
+            let body = Events {
+                events: page.events.iter().map(convert::event).collect(),
+                next_after: page.next_after.filter(|_| page.more).map(|index| index.0),
+                stale: view.stale,
+            };
+            return Ok(Reply::ok(view.state.applied(), body));
+        }
+        let _ = tokio::time::timeout_at(deadline, applied.changed()).await;
+        view.state = api.raft().state();
+    }
+}
+
+/// The journal is on disk: reading it must not hold up the API's thread.
+async fn read_page(
+    api: &Api,
+    filter: &EventFilter,
+    limit: usize,
+) -> Result<crate::storage::journal::EventPage, ApiError> {
+    let (journal, filter) = (api.raft().journal().clone(), filter.clone());
+    tokio::task::spawn_blocking(move || journal.read(&filter, limit))
+        .await
+        .map_err(|error| error.to_string())
+        .and_then(|read| read.map_err(|error| error.to_string()))
+        .map_err(|error| {
+            let detail = format!("can't read the journal: {error}");
+            ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", detail)
+        })
+}
+
+fn filter(query: &EventsQuery) -> Result<EventFilter, ApiError> {
+    if let Some(severity) = query.severity.as_deref()
+        && !["info", "warning", "error"].contains(&severity)
+    {
+        return Err(ApiError::malformed(format!(
+            "severity={severity}: expected info, warning or error"
+        )));
+    }
+    Ok(EventFilter {
+        after: query.after.map(Index),
+        before: query.before.map(Index),
+        since_wall_ms: query.since.as_deref().map(|text| wall_ms("since", text)).transpose()?,
+        until_wall_ms: query.until.as_deref().map(|text| wall_ms("until", text)).transpose()?,
+        resource: query.resource.clone(),
+        kind: query.kind.clone(),
+        node: query.node.clone(),
+        severity: query.severity.clone(),
+        text: query.text.clone(),
+    })
+}
+
+fn wall_ms(key: &str, text: &str) -> Result<u64, ApiError> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| ApiError::malformed(format!("{key}={text}: expected a time like 2026-11-23T03:00:00Z")))?;
+    Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
+}

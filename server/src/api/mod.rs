@@ -1,0 +1,275 @@
+//! The public API: the table of all routes, and what every handler shares.
+//!
+//! It runs on a runtime of its own, apart from Raft, peers and daemons, so that a flood of requests can't lose a lease.
+//! **Invariant:** nothing here decides; a change is a proposal, a read is a look at the state that was applied.
+
+pub mod change;
+pub mod config;
+pub mod convert;
+pub mod daemon;
+pub mod definition;
+pub mod error;
+pub mod events;
+pub mod members;
+pub mod nodes;
+pub mod packages;
+pub mod plan;
+pub mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Query};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use statemachine::id::Index;
+use statemachine::state::State;
+
+use crate::config::Config;
+use crate::raft::RaftNode;
+pub use error::ApiError;
+
+/// Largest body of a request: a cluster file of ten thousand packages fits.
+const BODY_BYTES_MAX: usize = 16 << 20;
+/// How long a read waits for a quorum before it is refused, or answered from the node's own copy.
+const READ_WAIT: Duration = Duration::from_secs(2);
+
+/// What every handler may use.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    raft: RaftNode,
+    config: Config,
+}
+
+/// The state that an answer is made from.
+pub struct View {
+    /// It.
+    pub state: Arc<State>,
+    /// Whether no quorum confirmed that it is current.
+    pub stale: bool,
+}
+
+/// How a read is to be answered.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ReadQuery {
+    /// `linearizable` (the default) or `local`.
+    consistency: Option<String>,
+}
+
+impl ReadQuery {
+    /// A read with this consistency.
+    #[must_use]
+    pub fn with(consistency: Option<String>) -> Self {
+        Self { consistency }
+    }
+}
+
+/// Whether a read may be answered without a quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutQuorum {
+    /// It is refused with 503.
+    Refuse,
+    /// It is answered from the node's own copy, marked stale.
+    Stale,
+}
+
+impl Api {
+    /// The API of the server whose Raft node this is.
+    pub fn new(raft: RaftNode, config: Config) -> Self {
+        Self {
+            inner: Arc::new(Inner { raft, config }),
+        }
+    }
+
+    /// The Raft node.
+    pub fn raft(&self) -> &RaftNode {
+        &self.inner.raft
+    }
+
+    /// This node's settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The state to answer from: confirmed by a quorum round begun after now, unless the request asks otherwise.
+    ///
+    /// # Errors
+    /// 400 for an unknown consistency, 503 without a quorum where that is to be refused.
+    pub async fn view(&self, query: &ReadQuery, without: WithoutQuorum) -> Result<View, ApiError> {
+        match query.consistency.as_deref() {
+            None | Some("linearizable") => {}
+            Some("local") => {
+                return Ok(View {
+                    state: self.raft().state(),
+                    stale: true,
+                });
+            }
+            Some(other) => {
+                let detail = format!("consistency={other}: expected \"linearizable\" or \"local\"");
+                return Err(ApiError::malformed(detail));
+            }
+        }
+        match (
+            tokio::time::timeout(READ_WAIT, self.raft().read_barrier()).await,
+            without,
+        ) {
+            (Ok(Ok(())), _) => Ok(View {
+                state: self.raft().state(),
+                stale: false,
+            }),
+            (_, WithoutQuorum::Stale) => Ok(View {
+                state: self.raft().state(),
+                stale: true,
+            }),
+            (Ok(Err(error)), WithoutQuorum::Refuse) => Err(error.into()),
+            (Err(_), WithoutQuorum::Refuse) => Err(ApiError::no_quorum(
+                "no quorum confirmed this read in time; ask again, or ask with ?consistency=local for this node's own copy",
+            )),
+        }
+    }
+
+    /// The name of the leader's node, where one is known.
+    pub fn leader_name(&self, state: &State) -> Option<String> {
+        let leader = self.raft().leadership().borrow().leader?;
+        state
+            .members()
+            .find(|member| member.id == leader)
+            .map(|member| member.name.as_str().to_owned())
+    }
+}
+
+/// A JSON answer that carries `X-Index`.
+pub struct Reply<T> {
+    /// The status.
+    pub status: StatusCode,
+    /// The index that the answer was made at, or that the change has.
+    pub index: Index,
+    /// The body.
+    pub body: T,
+}
+
+impl<T> Reply<T> {
+    /// 200.
+    pub fn ok(index: Index, body: T) -> Self {
+        Self {
+            status: StatusCode::OK,
+            index,
+            body,
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-index"), HeaderValue::from(self.index.0));
+        response
+    }
+}
+
+/// What every read answers with.
+pub type Answered<T> = Result<Reply<T>, ApiError>;
+
+/// The table of all routes of the public API.
+pub fn routes(api: Api) -> Router {
+    Router::new()
+        .route("/v1/status", get(status::status))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/{node}", get(nodes::one))
+        .route("/v1/nodes/{node}/drain", post(nodes::drain))
+        .route("/v1/nodes/{node}/resume", post(nodes::resume))
+        .route("/v1/nodes/{node}/confirm-down", post(nodes::confirm_down))
+        .route("/v1/nodes/{node}/attributes", get(nodes::attributes))
+        .route(
+            "/v1/nodes/{node}/attributes/{key}",
+            get(nodes::attribute)
+                .put(nodes::put_attribute)
+                .delete(nodes::delete_attribute),
+        )
+        .route("/v1/packages", get(packages::list))
+        .route(
+            "/v1/packages/{package}",
+            get(packages::one).put(packages::put).delete(packages::delete),
+        )
+        .route("/v1/packages/{package}/explain", get(packages::explain))
+        .route("/v1/packages/{package}/start", post(packages::start))
+        .route("/v1/packages/{package}/stop", post(packages::stop))
+        .route("/v1/packages/{package}/test", post(packages::test))
+        .route("/v1/packages/{package}/promote", post(packages::promote))
+        .route("/v1/packages/{package}/move", post(packages::move_to))
+        .route("/v1/packages/{package}/clear", post(packages::clear))
+        .route("/v1/groups", get(packages::groups))
+        .route("/v1/groups/{group}", get(packages::group))
+        .route("/v1/events", get(events::events))
+        .route("/v1/config", get(config::get_config).put(config::put_config))
+        .route("/v1/plan", post(plan::plan))
+        .route("/v1/members", get(members::list))
+        .route("/v1/members/{member}", axum::routing::delete(members::remove))
+        .route("/v1/cluster/move-leader", post(members::move_leader))
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(api)
+}
+
+async fn no_such_path(uri: axum::http::Uri) -> ApiError {
+    let detail = format!(
+        "there is no {}; the API's requests are described in docs/API.md",
+        uri.path()
+    );
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", detail)
+}
+
+async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{} does not take {method}", uri.path()),
+    )
+}
+
+/// A query string; what can't be understood is refused as a problem.
+pub struct Asked<T>(pub T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequestParts<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, ApiError> {
+        Query::from_request_parts(parts, state)
+            .await
+            .map(|Query(query)| Self(query))
+            .map_err(|rejection| ApiError::malformed(rejection.body_text()))
+    }
+}
+
+/// A JSON body; what can't be understood is refused as a problem. No body at all is taken as `null`.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = bytes::Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+                return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
+            }
+            ApiError::malformed(rejection.body_text())
+        })?;
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(text)
+            .map(Self)
+            .map_err(|error| ApiError::malformed(format!("the body: {error}")))
+    }
+}

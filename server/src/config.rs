@@ -1,0 +1,262 @@
+//! The node file: per-process settings only. No number in here is read by `apply`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// What a node does for the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Votes, stores, serves the API.
+    Server,
+    /// Runs packages.
+    Daemon,
+}
+
+/// A node's settings, resolved and checked once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file that they were read from.
+    pub file: PathBuf,
+    /// Unique in the cluster.
+    pub name: String,
+    /// What this node does.
+    pub roles: Vec<Role>,
+    /// Everything that outlives a process.
+    pub data_dir: PathBuf,
+    /// Where the public API listens.
+    pub api: SocketAddr,
+    /// Where peers and daemons reach this server, tried in turn.
+    pub peer: Vec<SocketAddr>,
+    /// Any members; empty only where the cluster is first bootstrapped.
+    pub join: Vec<String>,
+    /// For placement.
+    pub labels: BTreeMap<String, String>,
+    /// Declared capacity: overrides what is measured, key by key.
+    pub capacity: BTreeMap<String, u64>,
+    /// Plaintext beyond loopback was allowed; `status` shows it.
+    pub insecure: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    name: Option<String>,
+    roles: Option<Vec<Role>>,
+    data_dir: Option<PathBuf>,
+    api: Option<String>,
+    peer: Option<Vec<String>>,
+    join: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    tls: Option<RawTls>,
+    capacity: Option<BTreeMap<String, u64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    insecure: Option<bool>,
+}
+
+/// Why a node file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It can't be read.
+    #[error("can't read the node file {}", file.display())]
+    Read {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML, or holds a key or a type that is not known.
+    #[error("{}: {source}", file.display())]
+    Syntax {
+        /// Which file.
+        file: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{}: {key}: {problem}", file.display())]
+    Value {
+        /// Which file.
+        file: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a node file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, the key, and what was expected.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        })?;
+        Self::parse(file, &text)
+    }
+
+    fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            file: file.to_owned(),
+            source: Box::new(source),
+        })?;
+        let wrong = |key, problem: String| ConfigError::Value {
+            file: file.to_owned(),
+            key,
+            problem,
+        };
+
+        let name = match raw.name {
+            Some(name) => name,
+            None => host_name().ok_or_else(|| wrong("name", "give a name: the host name can't be read".to_owned()))?,
+        };
+        statemachine::id::NodeName::new(&name).map_err(|error| wrong("name", format!("{name:?}: {error}")))?;
+        let mut roles = raw.roles.unwrap_or_else(|| vec![Role::Server, Role::Daemon]);
+        roles.sort();
+        roles.dedup();
+        if roles.is_empty() {
+            return Err(wrong("roles", "expected \"server\", \"daemon\" or both".to_owned()));
+        }
+        let data_dir = raw.data_dir.unwrap_or_else(|| PathBuf::from("/var/lib/paceline"));
+        let data_dir = std::path::absolute(&data_dir).map_err(|error| wrong("data_dir", error.to_string()))?;
+        let api = address(&raw.api.unwrap_or_else(|| "127.0.0.1:7400".to_owned())).map_err(|e| wrong("api", e))?;
+        let peer = raw.peer.unwrap_or_else(|| vec!["127.0.0.1:7401".to_owned()]);
+        let peer: Vec<SocketAddr> = peer
+            .iter()
+            .map(|text| address(text))
+            .collect::<Result<_, _>>()
+            .map_err(|e| wrong("peer", e))?;
+        if peer.is_empty() {
+            return Err(wrong(
+                "peer",
+                "expected at least one address, like [\"10.0.0.1:7401\"]".to_owned(),
+            ));
+        }
+        if let Some(any) = peer.iter().find(|address| address.ip().is_unspecified()) {
+            let problem = format!(
+                "{any} can't be reached by others: expected an address of this node, like 10.0.0.1:{}",
+                any.port()
+            );
+            return Err(wrong("peer", problem));
+        }
+        let join = raw.join.unwrap_or_default();
+        for member in &join {
+            address(member).map_err(|e| wrong("join", e))?;
+        }
+        if !roles.contains(&Role::Server) && join.is_empty() {
+            return Err(wrong(
+                "join",
+                "a node without the role \"server\" needs the peer address of at least one server".to_owned(),
+            ));
+        }
+        let insecure = raw.tls.and_then(|tls| tls.insecure).unwrap_or(false);
+        let outside = std::iter::once(&api)
+            .chain(&peer)
+            .find(|address| !is_loopback(address.ip()));
+        if let (Some(outside), false) = (outside, insecure) {
+            let problem = format!(
+                "{outside} is reachable from other machines, and this version has no TLS yet: listen on 127.0.0.1, or accept \
+                 plaintext in a closed network with [tls] insecure = true"
+            );
+            return Err(wrong("tls", problem));
+        }
+        Ok(Self {
+            file: file.to_owned(),
+            name,
+            roles,
+            data_dir,
+            api,
+            peer,
+            join,
+            labels: raw.labels.unwrap_or_default(),
+            capacity: raw.capacity.unwrap_or_default(),
+            insecure,
+        })
+    }
+
+    /// Whether this node has the role.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Everything that lives no longer than the machine is up: records, sockets, output.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.data_dir.join("run")
+    }
+
+    /// The API's address as others reach it.
+    #[must_use]
+    pub fn api_advertised(&self) -> String {
+        let mut address = self.api;
+        if address.ip().is_unspecified()
+            && let Some(peer) = self.peer.first()
+        {
+            address.set_ip(peer.ip());
+        }
+        address.to_string()
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?}: expected ADDRESS:PORT, like 10.0.0.1:7401"))
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.is_loopback()
+}
+
+fn host_name() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("n1.toml"), text)
+    }
+
+    #[test]
+    fn a_minimal_file_gets_defaults() {
+        let config = parse("name = \"n1\"").unwrap();
+        assert_eq!(config.roles, vec![Role::Server, Role::Daemon]);
+        assert_eq!(config.api.to_string(), "127.0.0.1:7400");
+        assert_eq!(config.peer[0].to_string(), "127.0.0.1:7401");
+    }
+
+    #[test]
+    fn plaintext_beyond_loopback_is_refused() {
+        let error = parse("name = \"n1\"\napi = \"0.0.0.0:7400\"").unwrap_err().to_string();
+        assert!(error.contains("insecure = true"), "{error}");
+        assert!(parse("name = \"n1\"\napi = \"0.0.0.0:7400\"\n[tls]\ninsecure = true").is_ok());
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        for (text, part) in [
+            ("name = \"a b\"", "name"),
+            ("name = \"n1\"\npeer = [\"here\"]", "peer"),
+            ("name = \"n1\"\npeer = [\"0.0.0.0:1\"]\n[tls]\ninsecure = true", "peer"),
+            ("name = \"n1\"\nroles = [\"daemon\"]", "join"),
+            ("name = \"n1\"\nnonsense = 1", "nonsense"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! How packages are driven. One kind so far: a command of its own under a supervisor.
+
+pub mod exec;

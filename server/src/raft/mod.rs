@@ -1,0 +1,32 @@
+//! Raft: commands into one order on all servers, and back out as the applied state.
+//!
+//! Everything of openraft stays in this folder; others hold a [`RaftNode`]. A proposal goes [`propose`] (gathered,
+//! stamped, or forwarded) -> openraft -> [`log_store`] (disk) and [`network`] (followers) -> [`machine`] (applied) -> its
+//! answer. A read that claims to be current waits for a quorum round in [`read`]. All of it runs on one thread, that of
+//! the runtime on which [`RaftNode::open`] is called; the handle may be used from any other.
+
+mod answer;
+mod clock;
+mod codec;
+mod join;
+mod leadership;
+mod log_store;
+mod machine;
+mod member;
+mod network;
+mod node;
+mod propose;
+mod read;
+mod routes;
+mod timer;
+mod transport;
+mod types;
+
+pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
+pub use clock::{BootTime, wall_ms};
+pub use leadership::Leadership;
+pub use member::MemberError;
+pub use node::{RaftNode, RaftOptions, RaftStatus, RaftTuning, StartError};
+
+#[cfg(test)]
+mod tests;

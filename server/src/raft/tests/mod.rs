@@ -1,0 +1,5 @@
+//! Tests of the store and of whole groups of servers in one process.
+
+mod cluster;
+mod durability;
+mod store;

@@ -1,0 +1,118 @@
+//! The server process of a node: Raft, peers, daemons and leases on one thread; the public API on another.
+//!
+//! **Invariant:** nothing that a client of the public API does can use up the thread that keeps leases alive.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Api};
+use crate::config::Config;
+use crate::lease::Leases;
+use crate::raft::{RaftNode, RaftOptions};
+
+/// Runs the server until it is told to end.
+///
+/// # Errors
+/// What kept it from starting: an address in use, a data directory that is foreign or damaged, a cluster that refuses
+/// this node.
+pub fn run(config: Config) -> anyhow::Result<ExitCode> {
+    crate::serve::tie_to_parent();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let mut peers = Vec::new();
+    for address in &config.peer {
+        peers.push(bind(*address, "peer").await?);
+    }
+    let api_listener = bind(config.api, "api").await?;
+
+    let raft = RaftNode::open(RaftOptions {
+        data_dir: config.data_dir.clone(),
+        name: config.name.clone(),
+        peer: config.peer.iter().map(ToString::to_string).collect(),
+        api: config.api_advertised(),
+        join: config.join.clone(),
+    })
+    .await
+    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let leases = Leases::start(raft.clone());
+    let api = Api::new(raft.clone(), config.clone());
+
+    let inner = raft.peer_routes().merge(api::daemon::routes(api.clone(), leases));
+    for listener in peers {
+        tokio::spawn(listen(listener, inner.clone(), stop.clone()));
+    }
+    let api_thread = start_api_thread(api_listener, api::routes(api), stop.clone())?;
+    // Peers must be able to answer while this node joins, so the listeners come first.
+    raft.join().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    tracing::info!(node = config.name, api = %config.api, "server is up");
+
+    let code = tokio::select! {
+        () = terminated() => ExitCode::SUCCESS,
+        reason = raft.failed() => {
+            tracing::error!(reason, "this server can't go on and ends, so that it does no harm");
+            ExitCode::FAILURE
+        }
+    };
+    stop.cancel();
+    raft.shutdown().await;
+    let _ = tokio::task::spawn_blocking(move || api_thread.join()).await;
+    Ok(code)
+}
+
+async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address} ({what}); is another paceline running here?"))
+}
+
+/// Serves the public API from a runtime of its own.
+fn start_api_thread(
+    listener: TcpListener,
+    routes: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<std::thread::JoinHandle<()>> {
+    let listener = listener.into_std().context("can't hand over the API's listener")?;
+    std::thread::Builder::new()
+        .name("api".to_owned())
+        .spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return tracing::error!(%error, "can't start the API's runtime"),
+            };
+            runtime.block_on(async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => listen(listener, routes, stop).await,
+                    Err(error) => tracing::error!(%error, "can't serve the API"),
+                }
+            });
+        })
+        .context("can't start the API's thread")
+}
+
+/// Answers requests until told to stop.
+async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    crate::http::serve(listener, routes, stop).await;
+}
+
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

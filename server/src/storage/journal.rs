@@ -1,0 +1,610 @@
+//! The event journal: what happened, for people, kept on every server.
+//!
+//! Events are written without a sync of their own: after a crash, replaying the log makes the same events again, and
+//! the log is purged only after a sync. The newest stay in memory, so that whoever waited for an index finds its events.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use statemachine::id::Index;
+
+use super::backend::{Backend, Batch, Family};
+use super::keys::{META_GAPS, journal_id, journal_key};
+use super::writer::Writer;
+
+/// The format of journal values.
+const FORMAT: u8 = 1;
+/// Events that the journal keeps: months of a quiet cluster.
+pub const EVENTS_MAX: usize = 200_000;
+/// Newest events that stay in memory at least until they can be read from the database.
+const RECENT_EVENTS_MAX: usize = 4096;
+/// How many records one page looks at, so that a filter that matches nothing can't hold a thread.
+const SCAN_RECORDS_MAX: usize = 50_000;
+/// Gaps that are remembered apart; beyond it the oldest are merged.
+const GAPS_MAX: usize = 64;
+
+/// One event, as it is stored. Frozen like the log: a new shape gets a new format byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventRecord {
+    /// Index of the command that made it happen.
+    pub index: u64,
+    /// Its place among those of the index.
+    pub sequence: u32,
+    /// Cluster time.
+    pub at_ms: u64,
+    /// The leader's wall clock, milliseconds since 1970.
+    pub wall_ms: u64,
+    /// What it concerns.
+    pub resource: String,
+    /// What happened.
+    pub kind: String,
+    /// Where.
+    pub node: Option<String>,
+    /// `info`, `warning` or `error`.
+    pub severity: String,
+    /// The earlier event that caused it.
+    pub cause: Option<(u64, u32)>,
+    /// For people.
+    pub text: String,
+}
+
+/// Commands whose events this server never saw, because it got a snapshot in place of the log. Other servers have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The first index without events.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+}
+
+/// Which events are wanted; an empty filter wants the newest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only those after this index.
+    pub after: Option<Index>,
+    /// Only those before this index.
+    pub before: Option<Index>,
+    /// Only those from this wall time on, in milliseconds since 1970.
+    pub since_wall_ms: Option<u64>,
+    /// Only those up to this wall time.
+    pub until_wall_ms: Option<u64>,
+    /// Only this resource; `*` stands for any characters.
+    pub resource: Option<String>,
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only this node.
+    pub node: Option<String>,
+    /// Only this severity or worse.
+    pub severity: Option<String>,
+    /// Only those whose text has this in it.
+    pub text: Option<String>,
+}
+
+/// A page of events, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventPage {
+    /// The events; those of one index stand together.
+    pub events: Vec<EventRecord>,
+    /// Whether there may be more after it.
+    pub more: bool,
+    /// Ask for those after this index for the next page; also where a page is empty because nothing in it passed.
+    pub next_after: Option<Index>,
+    /// Indexes within the page's range whose events only other servers have.
+    pub gaps: Vec<Gap>,
+}
+
+/// The journal. Cheap to clone; all clones are one journal.
+#[derive(Clone)]
+pub struct Journal {
+    backend: Arc<dyn Backend>,
+    writer: Writer,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    recent: VecDeque<Arc<EventRecord>>,
+    /// All records up to this index can be read from the database.
+    written: u64,
+    gaps: Vec<Gap>,
+}
+
+impl Journal {
+    /// Opens the journal of a database.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub fn open(backend: Arc<dyn Backend>, writer: Writer) -> io::Result<Self> {
+        let gaps = match backend.get(Family::Meta, META_GAPS)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
+            None => Vec::new(),
+        };
+        let shared = Shared {
+            gaps,
+            ..Shared::default()
+        };
+        Ok(Self {
+            backend,
+            writer,
+            shared: Arc::new(Mutex::new(shared)),
+        })
+    }
+
+    /// Adds the events of one or more commands, in order. They can be read when this returns.
+    pub(crate) fn append(&self, records: Vec<EventRecord>) {
+        let Some(last) = records.last().map(|record| record.index) else {
+            return;
+        };
+        let mut batch = Batch::default();
+        let mut shared = self.lock();
+        for record in records {
+            match encode(&record) {
+                Ok(value) => batch.put(Family::Journal, &journal_key(record.index, record.sequence), value),
+                Err(error) => tracing::error!(%error, index = record.index, "an event could not be encoded"),
+            }
+            shared.recent.push_back(Arc::new(record));
+        }
+        let later = Arc::clone(&self.shared);
+        let done = move |outcome: io::Result<()>| {
+            if outcome.is_ok() {
+                let mut shared = later.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.written = shared.written.max(last);
+                shared.trim();
+            }
+        };
+        self.writer.write_lazily(batch, Some(Box::new(done)));
+    }
+
+    /// Records that the events of these commands are not here.
+    pub(crate) fn add_gap(&self, gap: Gap) {
+        if gap.first > gap.last {
+            return;
+        }
+        let mut shared = self.lock();
+        shared.gaps.push(gap);
+        shared.gaps.sort_by_key(|gap| (gap.first, gap.last));
+        while shared.gaps.len() > GAPS_MAX {
+            let merged = Gap {
+                first: shared.gaps[0].first,
+                last: shared.gaps[1].last.max(shared.gaps[0].last),
+            };
+            shared.gaps.splice(..2, [merged]);
+        }
+        match serde_json::to_vec(&shared.gaps) {
+            Ok(bytes) => {
+                let mut batch = Batch::default();
+                batch.put(Family::Meta, META_GAPS, bytes);
+                self.writer.write_lazily(batch, None);
+            }
+            Err(error) => tracing::error!(%error, "the journal's gaps could not be encoded"),
+        }
+    }
+
+    /// The last index that has an event here; 0 for none.
+    #[must_use]
+    pub fn last_index(&self) -> u64 {
+        if let Some(record) = self.lock().recent.back() {
+            return record.index;
+        }
+        let mut last = 0;
+        let found = self.backend.scan_back(Family::Journal, &mut |key, _| {
+            last = journal_id(key).map_or(0, |(index, _)| index);
+            false
+        });
+        if let Err(error) = found {
+            tracing::warn!(%error, "the journal could not be read");
+        }
+        last
+    }
+
+    /// A page of the events that pass the filter, oldest first, at most `limit` (more only to keep one index together):
+    /// from `after` or `since_wall_ms` on, and the newest ones where neither is given.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub fn read(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
+        if filter.after.is_none() && filter.since_wall_ms.is_none() {
+            return self.newest(filter, limit);
+        }
+        let after = filter.after.map_or(0, |after| after.0);
+        let mut page = PageBuilder::new(limit.max(1), filter);
+        let recent = self.recent();
+        let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
+        if after.saturating_add(1) < stored_to {
+            self.scan(Direction::From(after.saturating_add(1)), &mut |record| {
+                record.index < stored_to && page.take(&record)
+            })?;
+        }
+        for record in recent.iter().filter(|record| record.index > after) {
+            if page.full || !page.take(record) {
+                break;
+            }
+        }
+        Ok(page.finish(after, &self.lock().gaps))
+    }
+
+    /// One event.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub fn event(&self, index: u64, sequence: u32) -> io::Result<Option<EventRecord>> {
+        let recent = {
+            let shared = self.lock();
+            let at = shared
+                .recent
+                .partition_point(|record| (record.index, record.sequence) < (index, sequence));
+            shared
+                .recent
+                .get(at)
+                .filter(|record| (record.index, record.sequence) == (index, sequence))
+                .cloned()
+        };
+        match recent {
+            Some(record) => Ok(Some(EventRecord::clone(&record))),
+            None => self
+                .backend
+                .get(Family::Journal, &journal_key(index, sequence))?
+                .map(|value| decode(&value))
+                .transpose(),
+        }
+    }
+
+    fn newest(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
+        let mut found: Vec<EventRecord> = Vec::new();
+        let recent = self.recent();
+        for record in recent.iter().rev() {
+            if found.len() < limit && filter.matches(record) {
+                found.push(EventRecord::clone(record));
+            }
+        }
+        if found.len() < limit {
+            let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
+            let mut looked = 0;
+            self.scan(Direction::Back, &mut |record| {
+                looked += 1;
+                if record.index < stored_to && filter.matches(&record) {
+                    found.push(record);
+                }
+                found.len() < limit && looked < SCAN_RECORDS_MAX
+            })?;
+        }
+        found.reverse();
+        let first = found.first().map_or(0, |event| event.index);
+        let gaps = self
+            .lock()
+            .gaps
+            .iter()
+            .filter(|gap| gap.last >= first)
+            .copied()
+            .collect();
+        Ok(EventPage {
+            events: found,
+            more: false,
+            next_after: None,
+            gaps,
+        })
+    }
+
+    fn scan(&self, direction: Direction, visit: &mut dyn FnMut(EventRecord) -> bool) -> io::Result<()> {
+        let mut wrong = None;
+        let mut each = |_: &[u8], value: &[u8]| match decode(value) {
+            Ok(record) => visit(record),
+            Err(error) => {
+                wrong = Some(error);
+                false
+            }
+        };
+        match direction {
+            Direction::From(index) => self.backend.scan(Family::Journal, &journal_key(index, 0), &mut each)?,
+            Direction::Back => self.backend.scan_back(Family::Journal, &mut each)?,
+        }
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// Drops the oldest events beyond [`EVENTS_MAX`]. Slow: for the thread that builds snapshots.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub(crate) fn trim(&self) -> io::Result<()> {
+        let mut kept = 0;
+        let mut end = None;
+        self.backend.scan_back(Family::Journal, &mut |key, _| {
+            kept += 1;
+            if kept > EVENTS_MAX {
+                end = journal_id(key).ok();
+            }
+            kept <= EVENTS_MAX
+        })?;
+        if let Some((index, _)) = end {
+            let mut batch = Batch::default();
+            batch.delete_range(Family::Journal, &journal_key(0, 0), &journal_key(index, 0));
+            self.writer.write_lazily(batch, None);
+        }
+        Ok(())
+    }
+
+    fn recent(&self) -> Vec<Arc<EventRecord>> {
+        self.lock().recent.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Whole indexes only: a page never begins within one.
+    fn trim(&mut self) {
+        while self.recent.len() > RECENT_EVENTS_MAX
+            && let Some(index) = self.recent.front().map(|record| record.index)
+            && index <= self.written
+        {
+            while self.recent.front().is_some_and(|record| record.index == index) {
+                self.recent.pop_front();
+            }
+        }
+    }
+}
+
+enum Direction {
+    From(u64),
+    Back,
+}
+
+struct PageBuilder<'a> {
+    filter: &'a EventFilter,
+    limit: usize,
+    events: Vec<EventRecord>,
+    looked: usize,
+    last_index: u64,
+    full: bool,
+}
+
+impl<'a> PageBuilder<'a> {
+    fn new(limit: usize, filter: &'a EventFilter) -> Self {
+        Self {
+            filter,
+            limit,
+            events: Vec::new(),
+            looked: 0,
+            last_index: 0,
+            full: false,
+        }
+    }
+
+    /// Takes a record if it passes; answers whether the page wants more.
+    fn take(&mut self, record: &EventRecord) -> bool {
+        let next = record.index != self.last_index;
+        if next && (self.events.len() >= self.limit || self.looked >= SCAN_RECORDS_MAX) {
+            self.full = true;
+            return false;
+        }
+        if self.filter.before.is_some_and(|before| record.index >= before.0) {
+            return false;
+        }
+        self.looked += 1;
+        self.last_index = record.index;
+        if self.filter.matches(record) {
+            self.events.push(record.clone());
+        }
+        true
+    }
+
+    fn finish(self, after: u64, gaps: &[Gap]) -> EventPage {
+        let end = if self.full { self.last_index } else { u64::MAX };
+        let gaps = gaps
+            .iter()
+            .filter(|gap| gap.last > after && gap.first <= end)
+            .copied()
+            .collect();
+        let next_after = self.full.then_some(Index(self.last_index));
+        EventPage {
+            events: self.events,
+            more: self.full,
+            next_after,
+            gaps,
+        }
+    }
+}
+
+impl EventFilter {
+    fn matches(&self, record: &EventRecord) -> bool {
+        self.resource
+            .as_ref()
+            .is_none_or(|glob| glob_matches(glob, &record.resource))
+            && self.kind.as_ref().is_none_or(|kind| *kind == record.kind)
+            && self.node.as_ref().is_none_or(|node| record.node.as_ref() == Some(node))
+            && self
+                .severity
+                .as_ref()
+                .is_none_or(|severity| rank(&record.severity) >= rank(severity))
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|text| record.text.contains(text.as_str()))
+            && self.before.is_none_or(|before| record.index < before.0)
+            && self.since_wall_ms.is_none_or(|since| record.wall_ms >= since)
+            && self.until_wall_ms.is_none_or(|until| record.wall_ms <= until)
+    }
+}
+
+fn rank(severity: &str) -> u8 {
+    match severity {
+        "error" => 2,
+        "warning" => 1,
+        _ => 0,
+    }
+}
+
+/// `*` stands for any characters; everything else for itself.
+fn glob_matches(glob: &str, text: &str) -> bool {
+    let mut pieces = glob.split('*');
+    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut rest = rest;
+    let mut pieces = pieces.peekable();
+    if pieces.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return rest.ends_with(piece);
+        }
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+fn encode(record: &EventRecord) -> io::Result<Bytes> {
+    let mut value = vec![FORMAT];
+    rmp_serde::encode::write_named(&mut value, record).map_err(io::Error::other)?;
+    Ok(Bytes::from(value))
+}
+
+fn decode(value: &[u8]) -> io::Result<EventRecord> {
+    match value.split_first() {
+        Some((&FORMAT, body)) => rmp_serde::from_slice(body).map_err(io::Error::other),
+        Some((format, _)) => Err(io::Error::other(format!(
+            "an event has format {format}, known is format {FORMAT}"
+        ))),
+        None => Err(io::Error::other("an event has no bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Database, Fatal, FatalAction};
+
+    fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
+        EventRecord {
+            index,
+            sequence,
+            at_ms: index,
+            wall_ms: 1000 + index,
+            resource: format!("package:p{}", index % 2),
+            kind: "test".to_owned(),
+            node: None,
+            severity: "info".to_owned(),
+            cause: None,
+            text: text.to_owned(),
+        }
+    }
+
+    fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
+        let database = Arc::new(Database::open(folder).unwrap());
+        let writer = Writer::start(database.clone(), Fatal::new(folder, FatalAction::Keep)).unwrap();
+        (
+            Journal::open(database.clone(), writer.clone()).unwrap(),
+            database,
+            writer,
+        )
+    }
+
+    #[test]
+    fn pages_keep_an_index_together_and_go_on_where_they_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _, writer) = journal(folder.path());
+        journal.append(vec![
+            record(1, 0, "a"),
+            record(2, 0, "b"),
+            record(2, 1, "c"),
+            record(2, 2, "d"),
+        ]);
+        journal.append(vec![record(5, 0, "e")]);
+        let first = journal
+            .read(
+                &EventFilter {
+                    after: Some(Index(0)),
+                    ..EventFilter::default()
+                },
+                2,
+            )
+            .unwrap();
+        assert_eq!(
+            first.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c", "d"]
+        );
+        assert_eq!((first.more, first.next_after), (true, Some(Index(2))));
+        let second = journal
+            .read(
+                &EventFilter {
+                    after: first.next_after,
+                    ..EventFilter::default()
+                },
+                2,
+            )
+            .unwrap();
+        assert_eq!((second.events.len(), second.more), (1, false));
+        let newest = journal.read(&EventFilter::default(), 1).unwrap();
+        assert_eq!(newest.events[0].text, "e");
+        assert_eq!(journal.event(2, 1).unwrap().unwrap().text, "c");
+        assert_eq!(journal.event(3, 0).unwrap(), None);
+        let glob = EventFilter {
+            after: Some(Index(0)),
+            resource: Some("*p0".to_owned()),
+            ..EventFilter::default()
+        };
+        assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
+        writer.stop();
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_a_restart_and_gaps_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, database, writer) = journal(folder.path());
+        first.append(vec![record(1, 0, "a")]);
+        first.add_gap(Gap { first: 2, last: 8 });
+        first.append(vec![record(9, 0, "b")]);
+        writer.stop();
+        database.close();
+        let (again, _, writer) = journal(folder.path());
+        let page = again
+            .read(
+                &EventFilter {
+                    after: Some(Index(0)),
+                    ..EventFilter::default()
+                },
+                10,
+            )
+            .unwrap();
+        assert_eq!(
+            (page.events.len(), page.gaps.as_slice()),
+            (2, [Gap { first: 2, last: 8 }].as_slice())
+        );
+        let late = again
+            .read(
+                &EventFilter {
+                    after: Some(Index(8)),
+                    ..EventFilter::default()
+                },
+                10,
+            )
+            .unwrap();
+        assert_eq!((late.events.len(), late.gaps.len()), (1, 0));
+        assert_eq!(again.last_index(), 9);
+        writer.stop();
+    }
+
+    #[test]
+    fn globs() {
+        for (glob, text, expected) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*b*", "abc", true),
+            ("a*c*d", "abd", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The ordered channel to the package: its control socket, and `sd_notify` datagrams.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+
+use nix::poll::{PollFd, PollFlags};
+use serde::{Deserialize, Serialize};
+
+use super::lines::Lines;
+use super::protocol::{CONTROL_SOCKET, NOTIFY_SOCKET};
+
+/// A package needs one; more are its children's.
+const CONNECTIONS_MAX: usize = 8;
+
+/// What the package is told.
+#[derive(Serialize)]
+struct Told<'a> {
+    mode: &'a str,
+    output: &'a str,
+    epoch: u64,
+}
+
+/// What the package says; keys of later versions are ignored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    ok: Option<bool>,
+    ready: Option<bool>,
+    error: Option<String>,
+}
+
+/// What came of a look at the sockets.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It is ready.
+    Ready,
+    /// It has answered what it was last told.
+    Answer(Result<(), String>),
+    /// It has, or has no longer, a connection.
+    Connected(bool),
+}
+
+/// The sockets of one package.
+pub(super) struct Control {
+    listener: UnixListener,
+    notify: UnixDatagram,
+    connections: Vec<Lines>,
+}
+
+impl Control {
+    /// Binds both in the working directory: a relative name is never too long.
+    ///
+    /// # Errors
+    /// Where a socket can't be made.
+    pub(super) fn bind() -> std::io::Result<Self> {
+        let _ = std::fs::remove_file(CONTROL_SOCKET);
+        let _ = std::fs::remove_file(NOTIFY_SOCKET);
+        let listener = UnixListener::bind(CONTROL_SOCKET)?;
+        listener.set_nonblocking(true)?;
+        let notify = UnixDatagram::bind(NOTIFY_SOCKET)?;
+        notify.set_nonblocking(true)?;
+        Ok(Self {
+            listener,
+            notify,
+            connections: Vec::new(),
+        })
+    }
+
+    /// What to wait for.
+    pub(super) fn waits(&self) -> impl Iterator<Item = PollFd<'_>> {
+        [
+            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.notify.as_fd(), PollFlags::POLLIN),
+        ]
+        .into_iter()
+        .chain(self.connections.iter().map(|connection| {
+            let flags = if connection.wants_write() {
+                PollFlags::POLLIN | PollFlags::POLLOUT
+            } else {
+                PollFlags::POLLIN
+            };
+            PollFd::new(connection.as_fd(), flags)
+        }))
+    }
+
+    /// The package has this way.
+    pub(super) fn is_connected(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// Tells the package, on the connection that it made last.
+    pub(super) fn tell(&mut self, mode: &str, output: &str, epoch: u64) -> bool {
+        match self.connections.last_mut() {
+            Some(connection) => {
+                connection.send(&Told { mode, output, epoch });
+                connection.is_open()
+            }
+            None => false,
+        }
+    }
+
+    /// Looks at all sockets once; never blocks.
+    pub(super) fn hear(&mut self) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        let before = self.is_connected();
+        while let Ok((stream, _)) = self.listener.accept() {
+            if self.connections.len() < CONNECTIONS_MAX
+                && let Ok(connection) = Lines::new(stream)
+            {
+                self.connections.push(connection);
+            }
+        }
+        for connection in &mut self.connections {
+            connection.flush();
+            for line in connection.receive() {
+                let Ok(said) = serde_json::from_slice::<Said>(&line) else {
+                    continue;
+                };
+                if said.ready == Some(true) {
+                    heard.push(Heard::Ready);
+                }
+                match said.ok {
+                    Some(true) => heard.push(Heard::Answer(Ok(()))),
+                    Some(false) => {
+                        let why = said.error.unwrap_or_else(|| "it gave no reason".to_owned());
+                        heard.push(Heard::Answer(Err(format!("the package refused: {why}"))));
+                    }
+                    None => {}
+                }
+            }
+        }
+        self.connections.retain(Lines::is_open);
+        let mut datagram = [0_u8; 4096];
+        while let Ok(length) = self.notify.recv(&mut datagram) {
+            let text = String::from_utf8_lossy(datagram.get(..length).unwrap_or_default());
+            if text.lines().any(|line| line == "READY=1") {
+                heard.push(Heard::Ready);
+            }
+        }
+        if self.is_connected() != before {
+            heard.insert(0, Heard::Connected(self.is_connected()));
+        }
+        heard
+    }
+}

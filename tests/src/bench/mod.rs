@@ -1,0 +1,7 @@
+//! Measuring: what `scripts/bench` runs. Every figure comes with the machine's load and with how it was measured.
+
+pub mod etcd;
+pub mod failover;
+pub mod load;
+pub mod report;
+pub mod writes;

@@ -1,0 +1,468 @@
+//! A whole cluster of real processes on this machine, started as an operator would start it.
+//!
+//! Every node has a loopback address of its own (127.x.y.n), so that ports are those of the documentation and two
+//! clusters of two tests never meet. Nothing here believes a single answer: a node's view is asked for by name.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use client::wire::event::{Event, Events};
+use client::wire::package::{Instance, Package, Packages};
+use client::wire::plan::Done;
+use client::wire::status::Status;
+use serde::de::DeserializeOwned;
+
+use crate::http::{self, Answer, Request};
+use crate::invariants;
+use crate::node::{Node, NodeOptions, PEER_PORT, program};
+use crate::processes::{self, Process};
+use crate::wait::{pause, wait_for};
+use crate::witness::{self, Record};
+
+/// For one request: a server that is alive answers long before, also when it has no quorum.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// For a change that is answered only once the daemons have done it.
+pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
+/// For what takes a failover: the lease, an election, a start, on a machine that builds something at the same time.
+pub const FAILOVER_LIMIT: Duration = Duration::from_secs(12);
+/// For a cluster to come up, or a node to come back.
+pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// Events asked for at once.
+const EVENTS_PAGE: usize = 1000;
+
+/// Tells the clusters of one test process apart.
+static CLUSTERS: AtomicU16 = AtomicU16::new(0);
+
+/// A cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: PathBuf,
+    nodes: Vec<Node>,
+    network: (u8, u8),
+    finished: bool,
+}
+
+impl Cluster {
+    /// Starts `size` nodes with both roles, n1 first, and waits until all are up and agree on a leader.
+    ///
+    /// # Errors
+    /// Where they don't come up in time.
+    pub fn start(story: &str, size: u8) -> anyhow::Result<Self> {
+        Self::start_with(story, size, "")
+    }
+
+    /// The same with further lines in every node's file.
+    ///
+    /// # Errors
+    /// Where they don't come up in time.
+    pub fn start_with(story: &str, size: u8, extra: &str) -> anyhow::Result<Self> {
+        let mut cluster = Self::create(story)?;
+        for n in 1..=size {
+            cluster.add_node(n, extra)?;
+        }
+        for node in &mut cluster.nodes {
+            node.start()?;
+        }
+        cluster.wait_until_whole()?;
+        Ok(cluster)
+    }
+
+    /// A cluster without nodes.
+    ///
+    /// # Errors
+    /// Where no directory can be made for it.
+    pub fn create(story: &str) -> anyhow::Result<Self> {
+        end_leftovers();
+        let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let directory = base_directory().join(format!("{PREFIX}{process}-{number}-{story}"));
+        fs::create_dir_all(&directory)?;
+        // 127.64.0.0 to 127.127.255.0: 14 bits that differ between processes and clusters that run at once.
+        let network = (u16::try_from(process % 1024).unwrap_or(0) << 4) | (number & 0xf);
+        let [high, low] = network.to_be_bytes();
+        Ok(Self {
+            directory,
+            nodes: Vec::new(),
+            network: (64 + (high & 0x3f), low),
+            finished: false,
+        })
+    }
+
+    /// Adds node `n<number>` without starting it. The first one bootstraps, the others join it.
+    ///
+    /// # Errors
+    /// Where its file can't be written.
+    pub fn add_node(&mut self, number: u8, extra: &str) -> anyhow::Result<()> {
+        let name = format!("n{number}");
+        // Any members: a node that comes back while n1 is down must find another one.
+        let join = (1..=3)
+            .filter(|n| *n != number && number != 1)
+            .map(|n| self.address(n))
+            .collect();
+        let options = NodeOptions {
+            data_dir: self.directory.join(&name),
+            address: self.ip(number),
+            name,
+            join,
+            extra: extra.to_owned(),
+        };
+        self.nodes.push(Node::create(options)?);
+        Ok(())
+    }
+
+    /// The peer address of node `n<number>`.
+    #[must_use]
+    pub fn address(&self, number: u8) -> SocketAddr {
+        SocketAddr::from((self.ip(number), PEER_PORT))
+    }
+
+    /// The loopback address of node `n<number>`.
+    #[must_use]
+    pub fn ip(&self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.network.0, self.network.1, number)
+    }
+
+    /// Where everything of it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The nodes, in the order in which they were added.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A node by its name.
+    ///
+    /// # Panics
+    /// Where the test names a node that it did not add.
+    pub fn node(&mut self, name: &str) -> &mut Node {
+        self.nodes
+            .iter_mut()
+            .find(|n| n.name() == name)
+            .expect("the story names a node that it has")
+    }
+
+    /// Waits until every node is up, a leader is known everywhere and every server has applied the same.
+    ///
+    /// # Errors
+    /// Where that does not come in time.
+    pub fn wait_until_whole(&self) -> anyhow::Result<()> {
+        let size = self.nodes.len();
+        wait_for(&format!("{size} nodes up with one leader"), START_LIMIT, || {
+            for node in &self.nodes {
+                let status: Status = self
+                    .ask(node, "/v1/status")
+                    .map_err(|e| format!("{}: {e:#}", node.name()))?;
+                let up = status.nodes.iter().filter(|n| n.state == "up").count();
+                let voters = status.members.iter().filter(|m| m.role == "voter").count();
+                if up < size || voters < size.min(3) || status.leader.is_none() || !status.quorate {
+                    return Err(format!(
+                        "{}: {up} up, {voters} voters, leader {:?}",
+                        node.name(),
+                        status.leader
+                    ));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    // ---- requests ----
+
+    /// Sends a request to a node's API.
+    ///
+    /// # Errors
+    /// Where no complete answer came.
+    pub fn send(&self, node: &Node, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let kind = if path.starts_with("/v1/config") && body.trim_start().starts_with(['[', '#']) {
+            "application/toml"
+        } else {
+            "application/json"
+        };
+        let limit = if method == "GET" { REQUEST_LIMIT } else { CHANGE_LIMIT };
+        let headers = [("content-type", kind)];
+        let request = Request {
+            method,
+            path,
+            headers: &headers,
+            body: body.as_bytes(),
+            limit,
+        };
+        http::send(node.api(), &request).with_context(|| format!("{method} {path} at {}", node.name()))
+    }
+
+    /// Asks one node.
+    ///
+    /// # Errors
+    /// Where it does not answer with 200 and this shape.
+    pub fn ask<T: DeserializeOwned>(&self, node: &Node, path: &str) -> anyhow::Result<T> {
+        let answer = self.send(node, "GET", path, "")?;
+        anyhow::ensure!(answer.status == 200, "GET {path}: {} {}", answer.status, answer.text());
+        answer.json()
+    }
+
+    /// Asks the nodes in turn until one answers.
+    ///
+    /// # Errors
+    /// Where none does; the last one's reason.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let mut last = anyhow::anyhow!("there is no node");
+        for node in &self.nodes {
+            match self.ask(node, path) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Makes a change at the first node that answers other than 503, and waits for its result.
+    ///
+    /// # Errors
+    /// Where it is refused, or none answers in time.
+    pub fn change(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Done> {
+        // Less than the limit of a request, so that a result that does not come is told and not cut off.
+        let path = &format!("{path}?wait=30s");
+        let answer = wait_for(&format!("an answer to {method} {path}"), CHANGE_LIMIT, || {
+            let mut last = String::new();
+            for node in &self.nodes {
+                match self.send(node, method, path, body) {
+                    Ok(answer) if answer.status != 503 => return Ok(answer),
+                    Ok(answer) => last = answer.text(),
+                    Err(error) => last = format!("{error:#}"),
+                }
+            }
+            Err(last)
+        })?;
+        if answer.status != 200 {
+            bail!("{method} {path}: {} {}", answer.status, answer.text());
+        }
+        let done: Done = answer.json()?;
+        anyhow::ensure!(
+            done.outcome == "done",
+            "{method} {path}: {} {}",
+            done.outcome,
+            done.detail
+        );
+        Ok(done)
+    }
+
+    /// Makes the cluster equal to a cluster file. `@WITNESS@` stands for the test program with its directory.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub fn apply(&self, file: &str) -> anyhow::Result<Done> {
+        let file = self.fill_in(file)?;
+        self.change("PUT", "/v1/config", &file)
+    }
+
+    /// Puts the test program's path and directory into a cluster file.
+    ///
+    /// # Errors
+    /// Where the test program is not built.
+    pub fn fill_in(&self, file: &str) -> anyhow::Result<String> {
+        let program = program("witness")?;
+        let command = format!(
+            "\"{}\", \"--dir\", \"{}\"",
+            program.display(),
+            self.witness_directory().display()
+        );
+        Ok(file.replace("@WITNESS@", &command))
+    }
+
+    // ---- what the cluster says ----
+
+    /// The leader's node name, as the first node that answers says.
+    ///
+    /// # Errors
+    /// Where none is known.
+    pub fn leader(&self) -> anyhow::Result<String> {
+        self.get::<Status>("/v1/status")?.leader.context("no leader is known")
+    }
+
+    /// One package.
+    ///
+    /// # Errors
+    /// Where no node answers or none of this name is there.
+    pub fn package(&self, name: &str) -> anyhow::Result<Package> {
+        let packages: Packages = self.get("/v1/packages")?;
+        packages
+            .packages
+            .into_iter()
+            .find(|p| p.name == name)
+            .with_context(|| format!("no package {name}"))
+    }
+
+    /// Where a package runs in a mode and has said so.
+    ///
+    /// # Errors
+    /// In words, what is there instead.
+    pub fn running(&self, package: &str, mode: &str) -> Result<Instance, String> {
+        let package = self.package(package).map_err(|e| format!("{e:#}"))?;
+        package
+            .instances
+            .iter()
+            .find(|i| i.mode == mode && i.state == "running")
+            .cloned()
+            .ok_or_else(|| format!("{}: {} ({:?})", package.name, package.reason, package.instances))
+    }
+
+    /// Waits until a package runs in a mode, and answers where.
+    ///
+    /// # Errors
+    /// Where it does not come in time.
+    pub fn wait_running(&self, package: &str, mode: &str) -> anyhow::Result<Instance> {
+        let what = format!("{package} running as {mode}");
+        Ok(wait_for(&what, START_LIMIT.max(FAILOVER_LIMIT), || {
+            self.running(package, mode)
+        })?)
+    }
+
+    /// Every event so far.
+    ///
+    /// # Errors
+    /// Where no node answers.
+    pub fn events(&self) -> anyhow::Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let mut after = 0;
+        loop {
+            let page: Events = self.get(&format!("/v1/events?after={after}&limit={EVENTS_PAGE}"))?;
+            events.extend(page.events);
+            match page.next_after {
+                Some(next) if next > after => after = next,
+                _ => return Ok(events),
+            }
+        }
+    }
+
+    /// Waits for an event that satisfies a condition.
+    ///
+    /// # Errors
+    /// Where it does not come in time; the last events are in the text.
+    pub fn wait_event(&self, what: &str, matches: impl Fn(&Event) -> bool) -> anyhow::Result<Event> {
+        Ok(wait_for(&format!("the event {what}"), START_LIMIT, || {
+            let events = self.events().map_err(|e| format!("{e:#}"))?;
+            let tail = || {
+                events
+                    .iter()
+                    .rev()
+                    .take(6)
+                    .map(|e| format!("{} {}", e.kind, e.text))
+                    .collect::<Vec<_>>()
+            };
+            events
+                .iter()
+                .find(|e| matches(e))
+                .cloned()
+                .ok_or_else(|| format!("{:?}", tail()))
+        })?)
+    }
+
+    // ---- what is really there ----
+
+    /// Where the test programs write.
+    #[must_use]
+    pub fn witness_directory(&self) -> PathBuf {
+        self.directory.join("witness")
+    }
+
+    /// What the test programs wrote.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn witnessed(&self) -> anyhow::Result<Vec<Record>> {
+        witness::read(&self.witness_directory())
+    }
+
+    /// The living processes of a package on all nodes, found by their program, oldest id first.
+    #[must_use]
+    pub fn package_processes(&self, package: &str) -> Vec<Process> {
+        let mut found: Vec<Process> = processes::under(&self.directory)
+            .into_iter()
+            .filter(|p| p.variable("PACELINE_PACKAGE") == Some(package) && !p.is_command("paceline", "supervise"))
+            .collect();
+        found.sort_by_key(|p| p.pid);
+        found
+    }
+
+    /// The living process of a package on a node.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn package_process(&self, package: &str, node: &str) -> anyhow::Result<Process> {
+        self.package_processes(package)
+            .into_iter()
+            .find(|p| p.variable("PACELINE_NODE") == Some(node))
+            .with_context(|| format!("no process of {package} on {node}"))
+    }
+
+    // ---- the end ----
+
+    /// Ends the story: every invariant is checked, then everything is stopped and removed.
+    ///
+    /// # Errors
+    /// The invariant that is broken.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        invariants::check_all(&self)?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Ends a story in which no cluster is left to ask: only what the programs saw is checked.
+    ///
+    /// # Errors
+    /// The invariant that is broken.
+    pub fn finish_without_cluster(mut self) -> anyhow::Result<()> {
+        invariants::check_witnessed(&self.witnessed()?)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            if let Err(error) = node.kill() {
+                eprintln!("{}: {error:#}", node.name());
+            }
+        }
+        if self.finished {
+            // A supervisor's last file may still appear while the kernel takes the process down.
+            for _ in 0..20 {
+                if fs::remove_dir_all(&self.directory).is_ok() {
+                    return;
+                }
+                pause(Duration::from_millis(50), "until the last process is gone");
+            }
+        }
+        eprintln!("logs and data of this story are kept in {}", self.directory.display());
+    }
+}
+
+const PREFIX: &str = "paceline-test-";
+
+/// Where clusters of tests live: `PACELINE_TEST_DIR`, else the temporary directory.
+#[must_use]
+pub fn base_directory() -> PathBuf {
+    std::env::var_os("PACELINE_TEST_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
+/// Ends what a test run left that was itself killed: its clusters carry its process id in their name.
+fn end_leftovers() {
+    for process in processes::under(&base_directory()) {
+        let owner = process.variable(processes::NODE_ROOT).and_then(|root| {
+            let story = Path::new(root).parent()?.file_name()?.to_str()?;
+            story.strip_prefix(PREFIX)?.split('-').next()?.parse::<i32>().ok()
+        });
+        if owner.is_some_and(|pid| !processes::lives(pid)) {
+            process.kill();
+        }
+    }
+}

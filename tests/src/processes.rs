@@ -1,0 +1,134 @@
+//! What runs on this machine, as `/proc` tells it: the tests believe it and not what paceline says about itself.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The environment variable that everything of a node carries.
+pub const NODE_ROOT: &str = "PACELINE_NODE_ROOT";
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its environment, as it was at its start.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Process {
+    /// A variable of its environment.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether its first arguments are a program of this file name and then this word.
+    #[must_use]
+    pub fn is_command(&self, program: &str, word: &str) -> bool {
+        let file = self
+            .arguments
+            .first()
+            .map(|a| Path::new(a).file_name().map(|f| f.to_string_lossy().into_owned()));
+        file.flatten().as_deref() == Some(program) && self.arguments.get(1).map(String::as_str) == Some(word)
+    }
+
+    /// Ends it at once. Whether it was still there does not matter.
+    pub fn kill(&self) {
+        let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+    }
+
+    /// Sends it a signal. Whether it was still there does not matter.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.pid), signal);
+    }
+}
+
+/// Every living process of the node with this data directory: parent, server, daemon, supervisors, packages.
+#[must_use]
+pub fn of_node(data_dir: &Path) -> Vec<Process> {
+    let root = data_dir.to_string_lossy();
+    all()
+        .into_iter()
+        .filter(|p| p.variable(NODE_ROOT) == Some(root.as_ref()))
+        .collect()
+}
+
+/// Every living process of any node whose data directory lies under `directory`.
+#[must_use]
+pub fn under(directory: &Path) -> Vec<Process> {
+    let mut prefix = directory.to_string_lossy().into_owned();
+    prefix.push('/');
+    all()
+        .into_iter()
+        .filter(|p| p.variable(NODE_ROOT).is_some_and(|root| root.starts_with(&prefix)))
+        .collect()
+}
+
+/// Whether a process of this id lives (a zombie does not).
+#[must_use]
+pub fn lives(pid: i32) -> bool {
+    state_of(pid).is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+/// User and system time of a process so far, in clock ticks; 0 where it is gone.
+#[must_use]
+pub fn cpu_ticks(pid: i32) -> u64 {
+    let Some(fields) = stat_fields(pid) else { return 0 };
+    let field = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+    // Fields 14 and 15 of proc(5), counted from the state, which is the third.
+    field(11) + field(12)
+}
+
+fn state_of(pid: i32) -> Option<char> {
+    stat_fields(pid)?.first()?.chars().next()
+}
+
+/// The fields of `/proc/PID/stat` from the third on: the second may hold blanks and parentheses.
+fn stat_fields(pid: i32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+fn all() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(read)
+        .collect()
+}
+
+fn read(pid: i32) -> Option<Process> {
+    let directory = PathBuf::from(format!("/proc/{pid}"));
+    let environment = fs::read(directory.join("environ")).ok()?;
+    if environment.is_empty() || !lives(pid) {
+        return None;
+    }
+    let environment = split(&environment)
+        .filter_map(|pair| pair.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())))
+        .collect();
+    let arguments = split(&fs::read(directory.join("cmdline")).ok()?).collect();
+    Some(Process {
+        pid,
+        arguments,
+        environment,
+    })
+}
+
+fn split(bytes: &[u8]) -> impl Iterator<Item = String> + '_ {
+    bytes
+        .split(|b| *b == 0)
+        .filter(|part| !part.is_empty())
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+}
