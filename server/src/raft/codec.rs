@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_batch_put_together_from_bytes_is_what_serde_would_have_written() {
-        let proposals = vec![
+        let proposals = [
             Proposal {
                 request: None,
                 command: Command::Tick,
