@@ -11,7 +11,8 @@ use openraft::errors::{InitializeError, RaftError};
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::node::{Core, StartError};
+use super::core::Core;
+use super::options::StartError;
 use super::transport::{CallError, Lane, Target};
 use super::types::Peer;
 use crate::storage::{Identity, Phase};

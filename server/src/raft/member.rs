@@ -14,8 +14,8 @@ use statemachine::log::v1::Proposal;
 
 use super::answer::{Answer, Fact, ProposeError};
 use super::codec;
+use super::core::Core;
 use super::join::{Admission, AskAdmission, Promotion};
-use super::node::Core;
 use super::propose::Scope;
 use super::transport::Lane;
 use super::types::{Peer, Raft, TypeConfig};

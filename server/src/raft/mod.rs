@@ -8,6 +8,7 @@
 mod answer;
 mod clock;
 mod codec;
+mod core;
 mod join;
 mod leadership;
 mod log_store;
@@ -15,6 +16,7 @@ mod machine;
 mod member;
 mod network;
 mod node;
+mod options;
 mod propose;
 mod read;
 mod routes;
@@ -26,7 +28,8 @@ pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
 pub use clock::{BootTime, wall_ms};
 pub use leadership::Leadership;
 pub use member::MemberError;
-pub use node::{RaftNode, RaftOptions, RaftStatus, RaftTuning, StartError};
+pub use node::{RaftNode, RaftStatus};
+pub use options::{RaftOptions, RaftTuning, StartError};
 
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use super::answer::{Answer, ProposeError};
 use super::clock::{BootTime, wall_ms};
 use super::codec;
+use super::core::Core;
 use super::leadership::Leadership;
-use super::node::Core;
 use super::transport::{CallError, Lane, Target};
 use super::types::{Answers, BatchBytes, CommittedLeaderId};
 

@@ -23,11 +23,11 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::answer::ProposeError;
 use super::codec::{self, Append, Appended, AskVote, Transfer, Transferred, Voted};
+use super::core::Core;
 use super::join::{AskAdmission, AskPromotion};
 use super::machine;
 use super::member;
 use super::network::append_request;
-use super::node::Core;
 use super::propose::{Answered, Forwarded, Scope};
 use super::read::{ReadIndex, ReadScope};
 use super::transport::{HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE};
