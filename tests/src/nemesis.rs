@@ -18,30 +18,30 @@ const FILE: &str = r#"
 name = "told"
 kind = "duplex"
 standbys = 2
-failovers = { attempts = 100000, within = "1s" }
+failovers = { attempts = 100, within = "1s" }
 
 [[package]]
 name = "told"
 group = "told"
 copies = 3
-restart = { attempts = 100000, within = "1s" }
+restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@, "--unit", "told"]
 
 [[group]]
 name = "started"
 kind = "duplex"
-failovers = { attempts = 100000, within = "1s" }
+failovers = { attempts = 100, within = "1s" }
 
 [[package]]
 name = "started"
 group = "started"
 copies = 2
-restart = { attempts = 100000, within = "1s" }
+restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@, "--unit", "started", "--way", "start"]
 
 [[package]]
 name = "single"
-restart = { attempts = 100000, within = "1s" }
+restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@]
 "#;
 

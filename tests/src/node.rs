@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::processes::{self, Process};
+use crate::processes::{self, NODE_ROOT, Process};
 use crate::wait::wait_for;
 
 /// The port of every node's API: nodes differ by their loopback address.
@@ -113,7 +113,7 @@ impl Node {
     /// Where the program can't be started.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        self.child = Some(serve(&self.config, log)?);
+        self.child = Some(serve(&self.config, &self.options.data_dir, log)?);
         Ok(())
     }
 
@@ -182,6 +182,8 @@ impl Node {
 
     fn reap(&mut self) -> anyhow::Result<()> {
         if let Some(mut child) = self.child.take() {
+            // The parent carries the variable that everything else is found by; this is for one that died before its exec.
+            let _ = child.kill();
             child.wait()?;
         }
         Ok(())
@@ -198,13 +200,15 @@ impl Drop for Node {
 ///
 /// # Errors
 /// Where the program is not built or can't be started.
-pub fn serve(config: &Path, log: File) -> anyhow::Result<Child> {
+pub fn serve(config: &Path, data_dir: &Path, log: File) -> anyhow::Result<Child> {
     let program = program("paceline")?;
     Command::new(&program)
         .arg("serve")
         .arg("--config")
         .arg(config)
         .env("RUST_BACKTRACE", "1")
+        // `serve` gives it to its children; the tests find the parent by it too.
+        .env(NODE_ROOT, data_dir)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

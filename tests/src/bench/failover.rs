@@ -20,13 +20,13 @@ name = "bench"
 name = "svc"
 kind = "duplex"
 standbys = 2
-failovers = { attempts = 1000, within = "1s" }
+failovers = { attempts = 100, within = "1s" }
 
 [[package]]
 name = "svc"
 group = "svc"
 copies = 3
-restart = { attempts = 1000, within = "1s" }
+restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@, "--unit", "svc"]
 "#;
 
