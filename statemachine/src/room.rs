@@ -14,9 +14,6 @@ use crate::store::table::place;
 /// The score of an empty node: with 0 for a closed one it fills a byte.
 pub(crate) const SCORE_MAX: u64 = 254;
 
-/// Levels of score that a search tries one by one before it looks at every room.
-const LEVELS_MAX: u32 = 24;
-
 /// What a node has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
@@ -76,15 +73,32 @@ const PAGE: usize = 64;
 /// The rooms of all nodes, by [`NodeIx`].
 #[derive(Clone, Debug)]
 pub(crate) struct Rooms {
-    /// One more than the score of each node, 0 where it is closed: a search scans these bytes.
-    scores: Arc<Vec<u8>>,
-    pages: Arc<Vec<Arc<Vec<Room>>>>,
+    /// The best score byte of each page: what a search looks at first.
+    tops: Arc<Vec<u8>>,
+    pages: Arc<Vec<Arc<Page>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Page {
+    /// [`Room::byte`] of each room; 0 beyond the last one.
+    scores: [u8; PAGE],
+    rooms: Vec<Room>,
+}
+
+impl Page {
+    fn nodes(&self, first: u32) -> impl Iterator<Item = (NodeIx, u8, &Room)> {
+        let rows = self.scores.iter().zip(&self.rooms);
+        (first..)
+            .map(NodeIx)
+            .zip(rows)
+            .map(|(node, (score, room))| (node, *score, room))
+    }
 }
 
 impl Rooms {
     pub(crate) fn new() -> Self {
         Self {
-            scores: Arc::new(Vec::new()),
+            tops: Arc::new(Vec::new()),
             pages: Arc::new(Vec::new()),
         }
     }
@@ -92,72 +106,80 @@ impl Rooms {
     pub(crate) fn get(&self, node: NodeIx) -> Room {
         let at = place(node.0);
         let page = self.pages.get(at.div_euclid(PAGE));
-        page.and_then(|page| page.get(at.rem_euclid(PAGE)))
+        page.and_then(|page| page.rooms.get(at.rem_euclid(PAGE)))
             .copied()
             .unwrap_or(Room::CLOSED)
     }
 
     pub(crate) fn set(&mut self, node: NodeIx, room: Room) {
-        let at = place(node.0);
-        if at < self.scores.len() && self.get(node) == room {
+        let (page, row) = (place(node.0).div_euclid(PAGE), place(node.0).rem_euclid(PAGE));
+        let known = self.pages.get(page).and_then(|page| page.rooms.get(row));
+        if known == Some(&room) {
             return;
         }
-        while self.scores.len() <= at {
-            self.grow();
+        let pages = Arc::make_mut(&mut self.pages);
+        while pages.len() <= page {
+            pages.push(Arc::new(Page {
+                scores: [0; PAGE],
+                rooms: Vec::new(),
+            }));
         }
-        if let Some(score) = Arc::make_mut(&mut self.scores).get_mut(at) {
+        let tops = Arc::make_mut(&mut self.tops);
+        tops.resize(pages.len().max(tops.len()), 0);
+        let (Some(page), Some(top)) = (pages.get_mut(page).map(Arc::make_mut), tops.get_mut(page)) else {
+            return;
+        };
+        // Every room before the last one is there, so that a room's place is its node's.
+        if page.rooms.len() <= row {
+            page.rooms.resize(row.saturating_add(1), Room::CLOSED);
+        }
+        if let (Some(known), Some(score)) = (page.rooms.get_mut(row), page.scores.get_mut(row)) {
+            *known = room;
             *score = room.byte();
         }
-        let page = Arc::make_mut(&mut self.pages).get_mut(at.div_euclid(PAGE));
-        if let Some(row) = page.and_then(|page| Arc::make_mut(page).get_mut(at.rem_euclid(PAGE))) {
-            *row = room;
-        }
+        *top = page.scores.iter().copied().max().unwrap_or(0);
     }
 
     /// The open node with the largest score that is allowed, the lowest number among equals.
     pub(crate) fn most_room(&self, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
-        let mut below = u8::MAX;
-        for _ in 0..LEVELS_MAX {
-            let level = self
-                .scores
-                .iter()
-                .copied()
-                .filter(|score| *score <= below)
-                .max()
-                .filter(|score| *score > 0)?;
-            let found = self.of_level(level).find(|node| allowed(*node, &self.get(*node)));
-            if found.is_some() {
-                return found;
-            }
-            below = level.checked_sub(1)?;
+        let top = self.tops.iter().copied().max().filter(|top| *top > 0)?;
+        let level = self
+            .pages()
+            .filter(|(_, best, _)| *best == top)
+            .flat_map(|(first, _, page)| page.nodes(first));
+        let found = level
+            .filter(|(_, score, _)| *score == top)
+            .find(|(node, _, room)| allowed(*node, room));
+        match found {
+            Some((node, _, _)) => Some(node),
+            None => self.scan(allowed),
         }
-        self.scan(below, allowed)
     }
 
-    fn of_level(&self, level: u8) -> impl Iterator<Item = NodeIx> {
-        let nodes = (0u32..).map(NodeIx).zip(self.scores.iter());
-        nodes.filter(move |(_, score)| **score == level).map(|(node, _)| node)
-    }
-
-    /// The same for all levels up to one, in one pass over every room.
-    fn scan(&self, level: u8, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
+    /// The same in one pass over every room.
+    fn scan(&self, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
         let mut best: Option<(u8, NodeIx)> = None;
-        for (node, score) in (0u32..).map(NodeIx).zip(self.scores.iter().copied()) {
-            let better = score > 0 && score <= level && best.is_none_or(|(best, _)| score > best);
-            if better && allowed(node, &self.get(node)) {
-                best = Some((score, node));
+        for (first, top, page) in self.pages() {
+            if top == 0 || best.is_some_and(|(best, _)| best >= top) {
+                continue;
+            }
+            for (node, score, room) in page.nodes(first) {
+                let better = score > 0 && best.is_none_or(|(best, _)| score > best);
+                if better && allowed(node, room) {
+                    best = Some((score, node));
+                }
             }
         }
         best.map(|(_, node)| node)
     }
 
-    fn grow(&mut self) {
-        Arc::make_mut(&mut self.scores).push(0);
-        let pages = Arc::make_mut(&mut self.pages);
-        match pages.last_mut() {
-            Some(page) if page.len() < PAGE => Arc::make_mut(page).push(Room::CLOSED),
-            Some(_) | None => pages.push(Arc::new(Vec::from([Room::CLOSED]))),
-        }
+    /// Every page with the number of its first node and its best score byte.
+    fn pages(&self) -> impl Iterator<Item = (u32, u8, &Page)> {
+        let firsts = (0u32..).step_by(PAGE);
+        firsts
+            .zip(self.tops.iter())
+            .zip(&*self.pages)
+            .map(|((first, top), page)| (first, *top, &**page))
     }
 }
 
@@ -165,8 +187,16 @@ impl Rooms {
 mod tests {
     use super::*;
 
+    /// What is meant by most room.
+    fn slow(rooms: &Rooms, allowed: impl Fn(NodeIx, &Room) -> bool) -> Option<NodeIx> {
+        let nodes = (0..500)
+            .map(NodeIx)
+            .filter(|node| rooms.get(*node).open && allowed(*node, &rooms.get(*node)));
+        nodes.max_by_key(|node| (rooms.get(*node).score, core::cmp::Reverse(*node)))
+    }
+
     #[test]
-    fn levels_and_scan_find_the_same_node() {
+    fn search_and_scan_find_the_same_node() {
         let mut rooms = Rooms::new();
         for number in 0..500u32 {
             let score = u64::from(number.wrapping_mul(2_654_435_761) >> 8) % (SCORE_MAX + 1);
@@ -183,7 +213,7 @@ mod tests {
         for most in 0..256u64 {
             for odd in [false, true] {
                 let allowed = |node: NodeIx, room: &Room| room.open && room.score <= most && (node.0 % 2 == 1) == odd;
-                assert_eq!(rooms.most_room(allowed), rooms.scan(u8::MAX, allowed));
+                assert_eq!(rooms.most_room(allowed), slow(&rooms, allowed));
             }
         }
         assert_eq!(rooms.most_room(|_, _| false), None);

@@ -102,10 +102,9 @@ pub fn node_of<'a>(state: &'a State, package: &Package) -> Option<&'a NodeName> 
 /// One sentence: why a package is in its state.
 pub fn reason(state: &State, package: &Package) -> String {
     let Some(instance) = &package.instance else {
-        return package
-            .idle
-            .as_ref()
-            .map_or_else(|| "not started yet".to_owned(), ToString::to_string);
+        return state
+            .why_idle(package)
+            .map_or_else(|| "not started yet".to_owned(), |why| why.to_string());
     };
     let node = state.node_at(instance.node).map_or("?", |node| node.name.as_str());
     let mode = mode_text(instance.mode);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use statemachine::log::v1::{Batch, Proposal};
 use statemachine::time::Timestamp;
 
-use super::types::{BatchBytes, Entry, Membership, Peer, log_id, stored_log_id, vote};
+use super::type_config::{BatchBytes, Entry, Membership, Peer, log_id, stored_log_id, vote};
 use crate::storage;
 
 /// The format of everything in this file.
@@ -194,14 +194,14 @@ pub type WireVote = (u64, u64, bool);
 
 /// A vote for the wire.
 #[must_use]
-pub fn wire_vote(value: &super::types::Vote) -> WireVote {
-    let vote = super::types::stored_vote(value);
+pub fn wire_vote(value: &super::type_config::Vote) -> WireVote {
+    let vote = super::type_config::stored_vote(value);
     (vote.term, vote.member, vote.committed)
 }
 
 /// A vote from the wire.
 #[must_use]
-pub fn from_wire_vote((term, member, committed): WireVote) -> super::types::Vote {
+pub fn from_wire_vote((term, member, committed): WireVote) -> super::type_config::Vote {
     vote(storage::Vote {
         term,
         member,
@@ -211,14 +211,14 @@ pub fn from_wire_vote((term, member, committed): WireVote) -> super::types::Vote
 
 /// A log id for the wire.
 #[must_use]
-pub fn wire_log_id(id: &super::types::LogId) -> WireLogId {
+pub fn wire_log_id(id: &super::type_config::LogId) -> WireLogId {
     let id = stored_log_id(id);
     (id.term, id.index)
 }
 
 /// A log id from the wire.
 #[must_use]
-pub fn from_wire_log_id((term, index): WireLogId) -> super::types::LogId {
+pub fn from_wire_log_id((term, index): WireLogId) -> super::type_config::LogId {
     log_id(storage::LogId { term, index })
 }
 

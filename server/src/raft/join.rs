@@ -11,9 +11,10 @@ use openraft::errors::{InitializeError, RaftError};
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::node::{Core, StartError};
+use super::core::Core;
+use super::options::StartError;
 use super::transport::{CallError, Lane, Target};
-use super::types::Peer;
+use super::type_config::Peer;
 use crate::storage::{Identity, Phase};
 
 /// Between two attempts: short, because in a new cluster the others are just starting.

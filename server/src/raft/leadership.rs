@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::clock::{BootTime, ClusterClock};
 use super::machine::Applied;
-use super::types::Raft;
+use super::type_config::Raft;
 use crate::storage::Fatal;
 
 /// Who leads.

@@ -9,7 +9,7 @@ use openraft::type_config::alias::EntryOf;
 use tokio::sync::oneshot;
 
 use super::codec;
-use super::types::{LogId, TypeConfig, Vote, log_id, stored_log_id, stored_vote, vote};
+use super::type_config::{LogId, TypeConfig, Vote, log_id, stored_log_id, stored_vote, vote};
 use crate::storage::Log;
 
 /// One message to a follower carries about this much: it must arrive within its time-out on a slow network.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::codec;
-use super::types::{Answers, BatchBytes, LogId, StoredMembership, TypeConfig, log_id, stored_log_id};
+use super::type_config::{Answers, BatchBytes, LogId, StoredMembership, TypeConfig, log_id, stored_log_id};
 use crate::storage::{
     EventRecord, Fatal, Gap, Journal, LogId as StoredLogId, SnapshotDirectory, SnapshotHeader, StoredSnapshot,
 };

@@ -14,11 +14,11 @@ use statemachine::log::v1::Proposal;
 
 use super::answer::{Answer, Fact, ProposeError};
 use super::codec;
+use super::core::Core;
 use super::join::{Admission, AskAdmission, Promotion};
-use super::node::Core;
 use super::propose::Scope;
 use super::transport::Lane;
-use super::types::{Peer, Raft, TypeConfig};
+use super::type_config::{Peer, Raft, TypeConfig};
 
 /// A learner this close to the leader's last entry may vote: it has the rest within a round.
 const CAUGHT_UP_ENTRIES: u64 = 16;

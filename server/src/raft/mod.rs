@@ -8,6 +8,7 @@
 mod answer;
 mod clock;
 mod codec;
+mod core;
 mod join;
 mod leadership;
 mod log_store;
@@ -15,18 +16,20 @@ mod machine;
 mod member;
 mod network;
 mod node;
+mod options;
 mod propose;
 mod read;
 mod routes;
 mod timer;
 mod transport;
-mod types;
+mod type_config;
 
 pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
 pub use clock::{BootTime, wall_ms};
 pub use leadership::Leadership;
 pub use member::MemberError;
-pub use node::{RaftNode, RaftOptions, RaftStatus, RaftTuning, StartError};
+pub use node::{RaftNode, RaftStatus};
+pub use options::{RaftOptions, RaftTuning, StartError};
 
 #[cfg(test)]
 mod tests;

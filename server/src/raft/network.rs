@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::{self, Append, Appended, AskVote, Transfer, Transferred, Voted};
 use super::transport::{CallError, Lane, PeerTransport, Target};
-use super::types::{BatchBytes, Peer, TypeConfig, Vote};
+use super::type_config::{BatchBytes, Peer, TypeConfig, Vote};
 use crate::storage::{LogEntry, StoredSnapshot};
 
 /// An append waits at least so long: it includes the follower's fsync, and openraft's own limit is made for heartbeats.

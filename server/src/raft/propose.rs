@@ -22,10 +22,10 @@ use tokio::time::Instant;
 use super::answer::{Answer, ProposeError};
 use super::clock::{BootTime, wall_ms};
 use super::codec;
+use super::core::Core;
 use super::leadership::Leadership;
-use super::node::Core;
 use super::transport::{CallError, Lane, Target};
-use super::types::{Answers, BatchBytes, CommittedLeaderId};
+use super::type_config::{Answers, BatchBytes, CommittedLeaderId};
 
 /// Proposals that may wait: what comes on top is refused with 429, so that the wait stays bounded.
 const QUEUE_MAX: usize = 8192;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::answer::ReadError;
 use super::codec;
-use super::node::Core;
+use super::core::Core;
 use super::transport::Lane;
 
 /// Reads that may wait.

@@ -23,15 +23,15 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::answer::ProposeError;
 use super::codec::{self, Append, Appended, AskVote, Transfer, Transferred, Voted};
+use super::core::Core;
 use super::join::{AskAdmission, AskPromotion};
 use super::machine;
 use super::member;
 use super::network::append_request;
-use super::node::Core;
 use super::propose::{Answered, Forwarded, Scope};
 use super::read::{ReadIndex, ReadScope};
 use super::transport::{HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE};
-use super::types::{BatchBytes, Raft, TypeConfig};
+use super::type_config::{BatchBytes, Raft, TypeConfig};
 
 /// The largest message but snapshots, which are streamed: several of the largest proposals.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -175,7 +175,7 @@ async fn transfer(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
         .handle_transfer_leader(request)
         .await
         .map_err(|error| fatal(&error))?;
-    let log_id = |id: Option<super::types::LogId>| id.as_ref().map(codec::wire_log_id);
+    let log_id = |id: Option<super::type_config::LogId>| id.as_ref().map(codec::wire_log_id);
     let transferred = match done {
         Ok(()) => Transferred::Done,
         Err(TransferLeaderError::VoteChanged { expected, actual }) => {

@@ -9,7 +9,7 @@ use statemachine::log::v1::Proposal;
 use statemachine::time::Timestamp;
 
 use super::clock::BootTime;
-use super::node::Core;
+use super::core::Core;
 use super::propose::Scope;
 
 /// The clock of the sleep and that of the cluster may differ by a little: never shorter, so that ticks can't spin.

@@ -79,9 +79,10 @@ impl Writer {
     }
 
     fn send(&self, job: Job) {
-        if let Err(refused) = self.queue.send(Message::Write(job))
-            && let Message::Write(Job { done: Some(done), .. }) = refused.0
-        {
+        let Err(refused) = self.queue.send(Message::Write(job)) else {
+            return;
+        };
+        if let Message::Write(Job { done: Some(done), .. }) = refused.0 {
             done(Err(io::Error::other("the writer of the log has stopped")));
         }
     }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::raft::log_store::LogStore;
 use crate::raft::machine::{Applied, Machine};
-use crate::raft::types::TypeConfig;
+use crate::raft::type_config::TypeConfig;
 use crate::storage::{Backend, Database, Fatal, FatalAction, Journal, Log, SnapshotDirectory, Writer};
 
 /// Ends the writer thread before the folder goes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use statemachine::command::{Capacity, RegisterNode};
+use statemachine::command::{Capacity, Command, RegisterNode};
 use statemachine::id::{Index, NodeName};
 use statemachine::{Accepted, Entry as LogEntry};
 

@@ -1,0 +1,102 @@
+//! What a server is started with, and why it may not start.
+
+use std::path::PathBuf;
+
+use crate::storage::{FatalAction, IdentityError, OpenError, SnapshotFileError};
+use crate::timers::{LEASE_DEFAULT, TimerError, Timers};
+
+/// A snapshot is made after so many log entries: a restart replays no more than these.
+const SNAPSHOT_ENTRIES: u64 = 20_000;
+/// So many entries are kept behind a snapshot, for followers that were away for a while.
+const KEPT_ENTRIES: u64 = 5_000;
+
+/// What a server needs to know of itself.
+#[derive(Clone, Debug)]
+pub struct RaftOptions {
+    /// Where everything is kept; the servers' part is in `server/`.
+    pub data_dir: PathBuf,
+    /// The node's name.
+    pub name: String,
+    /// Where peers reach this server, tried in turn.
+    pub peer: Vec<String>,
+    /// Where its API is.
+    pub api: String,
+    /// Members to ask for admission; empty only where the cluster is first bootstrapped.
+    pub join: Vec<String>,
+}
+
+/// What tests and simulations set; a server takes [`RaftTuning::usual`].
+#[derive(Clone, Copy, Debug)]
+pub struct RaftTuning {
+    /// Raft's timers.
+    pub timers: Timers,
+    /// What stopping for good means.
+    pub on_fatal: FatalAction,
+    /// A snapshot is made after so many log entries.
+    pub snapshot_entries: u64,
+    /// So many entries are kept behind a snapshot.
+    pub kept_entries: u64,
+}
+
+impl RaftTuning {
+    /// The timers of the default lease.
+    ///
+    /// # Errors
+    /// Never with the default lease; the type is that of [`Timers::derive`].
+    pub fn usual() -> Result<Self, TimerError> {
+        Ok(Self {
+            timers: Timers::derive(LEASE_DEFAULT)?,
+            on_fatal: FatalAction::Exit,
+            snapshot_entries: SNAPSHOT_ENTRIES,
+            kept_entries: KEPT_ENTRIES,
+        })
+    }
+}
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory belongs to somebody else or is incomplete.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The database refuses.
+    #[error("{error}{}", source_text(error))]
+    Database {
+        /// What it says.
+        #[from]
+        error: OpenError,
+    },
+    /// The snapshots refuse.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFileError),
+    /// The log can't be read.
+    #[error("the log in {path} can't be used: {source}")]
+    Log {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Raft does not start on what is stored.
+    #[error("Raft does not start on what is stored: {0}")]
+    Raft(String),
+    /// The timers break an inequality.
+    #[error(transparent)]
+    Timers(#[from] TimerError),
+    /// The cluster does not let this server in.
+    #[error("the cluster does not let {name} in: {reason}")]
+    Refused {
+        /// The node's name.
+        name: String,
+        /// In its words.
+        reason: String,
+    },
+    /// The options don't fit together.
+    #[error("{0}")]
+    Options(String),
+}
+
+fn source_text(error: &OpenError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"))
+}
