@@ -18,6 +18,9 @@ pub(super) const NODE_ROOT: &str = "PACELINE_NODE_ROOT";
 /// How long killed processes may take to be gone: they have nothing to say in it.
 const KILL_MAX: Duration = Duration::from_secs(5);
 
+/// Between two looks: longer than a program takes to begin.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// Every process of the node with this data directory. Zombies have no environment any more, so they do not count.
 pub(super) fn of_node(data_dir: &Path) -> Vec<Pid> {
     find(data_dir, |_| true)
@@ -57,22 +60,31 @@ pub(super) struct Killed {
 }
 
 /// SIGKILL to every process of the node, again and again until none is left.
+///
+/// A process has no environment for a moment while it executes its program, so that one look may miss it: only the second
+/// look in a row that finds nothing counts.
 pub(super) fn kill_all(data_dir: &Path) -> Killed {
     let began = Instant::now();
-    let mut left = of_node(data_dir);
-    let killed = Killed {
-        count: left.len(),
-        cgroups: cgroup::of_processes(&left),
-    };
-    while !left.is_empty() && began.elapsed() < KILL_MAX {
-        for pid in &left {
+    let mut seen: BTreeSet<Pid> = BTreeSet::new();
+    let mut cgroups = BTreeSet::new();
+    let mut looks_in_vain = 0;
+    while looks_in_vain < 2 && began.elapsed() < KILL_MAX {
+        let found = of_node(data_dir);
+        if seen.is_empty() {
+            cgroups = cgroup::of_processes(&found);
+        }
+        for pid in &found {
             // It may have ended by itself meanwhile.
             let _ = kill(*pid, Signal::SIGKILL);
         }
-        std::thread::yield_now();
-        left = of_node(data_dir);
+        looks_in_vain = if found.is_empty() { looks_in_vain + 1 } else { 0 };
+        seen.extend(found);
+        std::thread::park_timeout(LOOK_AGAIN);
     }
-    killed
+    Killed {
+        count: seen.len(),
+        cgroups,
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +107,7 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(!runs_packages(folder.path()));
+        // A child that has not yet executed its program counts under the same number.
         assert_eq!(kill_all(folder.path()).count, 3);
         child.wait().unwrap();
         assert!(of_node(folder.path()).is_empty());
@@ -106,8 +119,13 @@ mod tests {
         let mut child = Command::new("/bin/sleep")
             .arg("100")
             .env(NODE_ROOT, folder.path().join("n10"))
+            .env("PACELINE_PACKAGE", "web")
             .spawn()
             .unwrap();
+        let began = Instant::now();
+        while !runs_packages(&folder.path().join("n10")) && began.elapsed() < Duration::from_secs(5) {
+            std::thread::yield_now();
+        }
         assert!(of_node(&folder.path().join("n1")).is_empty());
         assert_eq!(kill_all(&folder.path().join("n10")).count, 1);
         child.wait().unwrap();
