@@ -23,6 +23,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 
 use crate::config::{Config, Role};
+use crate::supervisor::process::default_signals;
 
 /// A child that ends with this or up to [`EXIT_FATAL_LAST`] has said why, and starting it again would change nothing.
 pub const EXIT_FATAL: u8 = 30;
@@ -68,17 +69,11 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     result
 }
 
-/// Called by each child first of all: it dies with its parent. Without a parent that says so nothing is done, as where the
-/// process was started by hand.
+/// Called by each child first of all, while it has one thread: it dies with its parent, and it gets its signals, which the
+/// parent has blocked for itself and a child inherits so. Without a parent that says so the process was started by hand.
 pub fn tie_to_parent() {
-    // The parent reads its signals from a descriptor, so it blocks them, and a child is born with that mask.
-    let _ = SigSet::all().thread_unblock();
-    let Some(parent) = std::env::var(PARENT_VARIABLE)
-        .ok()
-        .and_then(|text| text.parse::<i32>().ok())
-    else {
-        return;
-    };
+    let _ = SigSet::empty().thread_set_mask();
+    let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|text| text.parse::<i32>().ok()) else { return };
     let tied = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
     // The second look closes the gap between fork and prctl.
     if !tied || getppid() != Pid::from_raw(parent) {
@@ -307,8 +302,10 @@ fn strip_deleted(program: std::path::PathBuf) -> std::path::PathBuf {
 }
 
 fn watch_signals() -> anyhow::Result<SignalFd> {
+    default_signals();
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    // SIGPIPE stays blocked: whoever read what this process prints may be gone.
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
         set.add(signal);
     }
     set.thread_block().context("can't block signals")?;

@@ -95,12 +95,10 @@ fn a_parent_that_is_killed_takes_its_children_along() {
 #[test]
 fn a_child_that_can_not_run_here_ends_the_node_with_its_reason() {
     let node = node_without_daemon();
+    std::fs::create_dir_all(node.run_dir()).unwrap();
     std::fs::write(node.run_dir().join("session.json"), "something else").unwrap();
     let status = start_parent(&node).wait().unwrap();
     assert_eq!(status.code(), Some(30));
     assert!(node.log().contains("is not a session record"), "{}", node.log());
-    assert_eq!(
-        std::fs::read_to_string(node.run_dir().join("session.json")).unwrap(),
-        "something else"
-    );
+    assert_eq!(std::fs::read_to_string(node.run_dir().join("session.json")).unwrap(), "something else");
 }

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, execve, fork, getppid, pipe2, setsid};
 
+use super::process::default_signals;
 use super::protocol::{Containment, Launch};
 
 /// Where programs without a slash are looked for if the environment names no PATH.
@@ -137,9 +138,8 @@ fn become_program(
     if let Some(file) = &launch.pid_file {
         let _ = std::fs::write(file, format!("{host_pid}\n"));
     }
-    // SAFETY: setting the default disposition installs no handler. Rust's runtime had ignored SIGPIPE, which execution
-    // would hand on.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    // Rust's runtime ignores SIGPIPE, which execution would hand on.
+    default_signals();
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     if let Some(directory) = &launch.directory
         && let Err(errno) = nix::unistd::chdir(Path::new(directory))

@@ -143,15 +143,10 @@ fn prepare(directory: &Path, daemon: &mut Lines) -> Result<Option<Supervisor>, S
 
 /// Signals come as a descriptor, so that nothing interrupts the loop. What a terminal sends is not for this process.
 fn block_signals() -> Result<SignalFd, String> {
+    process::default_signals();
     let mut ignored = SigSet::empty();
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGTSTP,
-        Signal::SIGUSR1,
-        Signal::SIGUSR2,
-    ] {
+    // SIGPIPE too: a socket whose other end is gone is an error to handle, not an end.
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGPIPE] {
         ignored.add(signal);
     }
     let mut watched = SigSet::empty();

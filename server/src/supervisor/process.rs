@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
@@ -52,6 +52,15 @@ pub fn kill_exactly(process: ProcessId) {
                 0,
             );
         }
+    }
+}
+
+/// Takes every signal's default: what whoever started us chose to ignore (as `nohup` does) would be ignored by all that we
+/// start too, and an ignored signal never comes through a signalfd.
+pub fn default_signals() {
+    for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: setting the default disposition installs no handler.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
 }
 
