@@ -73,7 +73,12 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 /// parent has blocked for itself and a child inherits so. Without a parent that says so the process was started by hand.
 pub fn tie_to_parent() {
     let _ = SigSet::empty().thread_set_mask();
-    let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|text| text.parse::<i32>().ok()) else { return };
+    let Some(parent) = std::env::var(PARENT_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse::<i32>().ok())
+    else {
+        return;
+    };
     let tied = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
     // The second look closes the gap between fork and prctl.
     if !tied || getppid() != Pid::from_raw(parent) {
@@ -305,7 +310,13 @@ fn watch_signals() -> anyhow::Result<SignalFd> {
     default_signals();
     let mut set = SigSet::empty();
     // SIGPIPE stays blocked: whoever read what this process prints may be gone.
-    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGPIPE,
+    ] {
         set.add(signal);
     }
     set.thread_block().context("can't block signals")?;

@@ -100,5 +100,8 @@ fn a_child_that_can_not_run_here_ends_the_node_with_its_reason() {
     let status = start_parent(&node).wait().unwrap();
     assert_eq!(status.code(), Some(30));
     assert!(node.log().contains("is not a session record"), "{}", node.log());
-    assert_eq!(std::fs::read_to_string(node.run_dir().join("session.json")).unwrap(), "something else");
+    assert_eq!(
+        std::fs::read_to_string(node.run_dir().join("session.json")).unwrap(),
+        "something else"
+    );
 }

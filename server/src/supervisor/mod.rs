@@ -146,7 +146,15 @@ fn block_signals() -> Result<SignalFd, String> {
     process::default_signals();
     let mut ignored = SigSet::empty();
     // SIGPIPE too: a socket whose other end is gone is an error to handle, not an end.
-    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGPIPE] {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+    ] {
         ignored.add(signal);
     }
     let mut watched = SigSet::empty();
