@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use client::wire::definition::Config;
 use client::wire::plan::Done;
-use statemachine::command::Command;
-use statemachine::id::Index;
+use statemachine::command::{Command, ConfigChange};
+use statemachine::id::{Index, PackageName};
+use statemachine::package::PackageState;
 
 use super::change::{Settled, Terms};
-use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, definition, packages};
+use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, convert, definition, packages};
 
 /// `GET /v1/config`: everything that is defined. `X-Index` is the index of its last change, for `If-Match`.
 pub async fn get_config(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Config> {
@@ -42,6 +43,16 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
         };
         return Ok(Reply::ok(index, body));
     }
+    let defined: Vec<PackageName> = changes
+        .iter()
+        .filter_map(|change| match change {
+            ConfigChange::PutPackage(spec) => Some(spec.name.clone()),
+            ConfigChange::PutCluster(_)
+            | ConfigChange::PutGroup(_)
+            | ConfigChange::RemoveGroup(_)
+            | ConfigChange::RemovePackage(_) => None,
+        })
+        .collect();
     // The differences were computed against this configuration, so they hold for no later one.
     let made = api
         .make(
@@ -58,10 +69,20 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
             .filter(|package| !packages::is_settled(package))
             .map(|package| package.spec.name.as_str().to_owned())
             .collect();
-        if unsettled.is_empty() {
-            Settled::Done("the cluster is as the file says".to_owned())
-        } else {
-            Settled::Not(format!("waiting for {}", shortened(&unsettled)))
+        if !unsettled.is_empty() {
+            return Settled::Not(format!("waiting for {}", shortened(&unsettled)));
+        }
+        let failed = defined
+            .iter()
+            .filter_map(|name| state.package(name))
+            .find(|package| package.state() == PackageState::Failed);
+        match failed {
+            None => Settled::Done("the cluster is as the file says".to_owned()),
+            Some(package) => Settled::Failed(format!(
+                "the file is in force, but {name} does not run: {}; `paceline explain {name}` says more",
+                convert::reason(state, package),
+                name = package.name(),
+            )),
         }
     })
     .await
