@@ -1,6 +1,6 @@
 //! What every program outside the servers uses to speak with them: the daemons, the command line, and yours.
 //!
-//! [`Client`] has one method per request of the API and finds a server by itself; [`wire`] holds the bodies; [`file`]
+//! [`Client`] has one method per request of the API and finds a server by itself; [`wire`] holds the bodies; [`mod@file`]
 //! reads a cluster file and reports *all* its errors with line and column; [`cli`] is the operator's command line, which
 //! speaks nothing but the public API; [`dev`] finds a throw-away cluster that runs on this machine.
 

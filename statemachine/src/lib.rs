@@ -1,6 +1,6 @@
 //! What paceline's manager knows and decides.
 //!
-//! The whole manager is one function, [`apply`]: it takes the replicated [`State`] and one committed [`Entry`], and
+//! The whole manager is one function, [`apply()`]: it takes the replicated [`State`] and one committed [`Entry`], and
 //! returns what came of it. Every server applies the same entries in the same order and so holds the same state.
 //!
 //! ```text

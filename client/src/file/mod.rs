@@ -2,7 +2,7 @@
 //!
 //! [`parse`] never stops at the first error: whoever edits a file on a bad day must not have to run `apply` ten times.
 //! Each error has its line and column, what was expected, and the nearest valid name. What only the cluster knows (which
-//! nodes there are) is not checked here. [`render`] writes a [`Config`] so that [`parse`] reads the same one again.
+//! nodes there are) is not checked here. [`render()`] writes a [`Config`] so that [`parse`] reads the same one again.
 
 mod check;
 mod cluster;

@@ -206,7 +206,7 @@ impl<T> LeaseTable<T> {
     }
 
     /// The sessions whose lease has surely ended by now. They are to be proposed as lost in this term, and are never
-    /// answered again. What was returned and is still in the state after [`PROPOSE_AGAIN`] is returned again.
+    /// answered again. What was returned and is still in the state after `PROPOSE_AGAIN` is returned again.
     #[must_use]
     pub fn sweep(&mut self, now: BootTime, state: &State) -> Vec<(NodeId, SessionId)> {
         if self.reign.is_none() {

@@ -1,8 +1,8 @@
 //! Raft: commands into one order on all servers, and back out as the applied state.
 //!
-//! Everything of openraft stays in this folder; others hold a [`RaftNode`]. A proposal goes [`propose`] (gathered,
-//! stamped, or forwarded) -> openraft -> [`log_store`] (disk) and [`network`] (followers) -> [`machine`] (applied) -> its
-//! answer. A read that claims to be current waits for a quorum round in [`read`]. All of it runs on one thread, that of
+//! Everything of openraft stays in this folder; others hold a [`RaftNode`]. A proposal goes `propose` (gathered,
+//! stamped, or forwarded) -> openraft -> `log_store` (disk) and `network` (followers) -> `machine` (applied) -> its
+//! answer. A read that claims to be current waits for a quorum round in `read`. All of it runs on one thread, that of
 //! the runtime on which [`RaftNode::open`] is called; the handle may be used from any other.
 
 mod answer;

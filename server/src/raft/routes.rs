@@ -1,4 +1,4 @@
-//! What other servers ask of this one: `POST /peer/v1/…` on the peer listener, bodies as in [`codec`](super::codec).
+//! What other servers ask of this one: `POST /peer/v1/…` on the peer listener, bodies as in `codec`.
 //!
 //! Every request names the cluster and the member that it is for; one for another is refused, because an address may by
 //! now belong to somebody else.

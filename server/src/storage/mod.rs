@@ -1,7 +1,7 @@
 //! What a server keeps on disk: the Raft log with its vote, the event journal, snapshots, and who it is.
 //!
 //! Log, vote, markers and journal live in one RocksDB with one write-ahead log, and **everything is written by one
-//! thread** ([`writer`]): it drains its queue, writes one batch, calls `flush_wal(true)` once, and only then completes
+//! thread** (`writer`): it drains its queue, writes one batch, calls `flush_wal(true)` once, and only then completes
 //! the callbacks of all that it drained. So a vote and an append keep their order, and one fsync serves many.
 //! Snapshots are files beside it. Nothing in here knows openraft's types: `raft/log_store.rs` adapts.
 //!
