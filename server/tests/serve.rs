@@ -63,8 +63,9 @@ fn a_daemon_that_dies_is_started_again_at_once_and_no_package_stops() {
     });
     assert!(is_alive(package));
 
-    signal(pid(&parent), Signal::SIGHUP);
+    // Asked before the signal: afterwards it may be gone already.
     let second = daemon(&node).unwrap();
+    signal(pid(&parent), Signal::SIGHUP);
     wait_until("a third daemon", || daemon(&node).is_some_and(|pid| pid != second));
     let before = node.manager.0.lock().unwrap().renewals.len();
     node.manager.wait("renewals", |manager| {
