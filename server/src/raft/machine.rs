@@ -229,7 +229,15 @@ impl RaftStateMachine<TypeConfig> for Machine {
         snapshot: StoredSnapshot,
     ) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
-        let received = !snapshots.holds(&snapshot);
+        if !snapshots.holds(&snapshot) {
+            // On disk before the snapshot is: a restart begins from that, and must know what its journal lacks.
+            self.journal
+                .add_gap(Gap {
+                    first: self.applied.state().applied().next().0,
+                    last: snapshot.header.command,
+                })
+                .await?;
+        }
         // A whole new state is made beside the present one, then swapped: nobody sees half of it.
         let (state, header) = tokio::task::spawn_blocking(move || -> io::Result<(State, SnapshotHeader)> {
             let body = snapshot.body().map_err(io::Error::other)?;
@@ -242,16 +250,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         .await
         .map_err(io::Error::other)??;
         let index = state.applied();
-        {
-            let mut guard = self.applied.lock();
-            if received {
-                self.journal.add_gap(Gap {
-                    first: guard.applied().next().0,
-                    last: index.0,
-                });
-            }
-            *guard = Arc::new(state);
-        }
+        *self.applied.lock() = Arc::new(state);
         self.last = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.applied.inner.entry.send_replace(header.last());
@@ -306,6 +305,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
                 .to_vec(),
         };
         let (state, snapshots, journal) = (Arc::clone(&self.state), self.snapshots.clone(), self.journal.clone());
+        // After a crash the log is replayed from the snapshot on: what came before it must be in the journal.
+        journal.sync().await?;
         let stored = tokio::task::spawn_blocking(move || -> io::Result<StoredSnapshot> {
             let body = rmp_serde::to_vec_named(&statemachine::snapshot::to_stored(&state)).map_err(io::Error::other)?;
             let stored = snapshots.save(&header, &body).map_err(io::Error::other)?;

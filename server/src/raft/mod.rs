@@ -6,6 +6,7 @@
 //! the runtime on which [`RaftNode::open`] is called; the handle may be used from any other.
 
 mod answer;
+mod backfill;
 mod clock;
 mod codec;
 mod core;

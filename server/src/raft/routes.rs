@@ -22,6 +22,7 @@ use statemachine::id::MemberId;
 use tokio::io::AsyncWriteExt as _;
 
 use super::answer::ProposeError;
+use super::backfill::{self, AskEvents};
 use super::codec::{self, Append, Appended, AskVote, Transfer, Transferred, Voted};
 use super::core::Core;
 use super::join::{AskAdmission, AskPromotion};
@@ -49,6 +50,7 @@ pub(super) fn routes(core: Arc<Core>) -> Router {
         .route("/peer/v1/propose", post(propose))
         .route("/peer/v1/read_index", post(read_index))
         .route("/peer/v1/change", post(change))
+        .route("/peer/v1/events", post(events))
         .route("/peer/v1/snapshot", post(snapshot).layer(DefaultBodyLimit::disable()))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), check_member));
     Router::new()
@@ -218,6 +220,14 @@ async fn read_index(State(core): State<Arc<Core>>, _body: Bytes) -> Answer {
 async fn change(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
     let asked = codec::decode("change", &body)?;
     answer("change", &member::passed_on(&core, asked).await)
+}
+
+async fn events(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
+    let ask = codec::decode::<AskEvents>("events", &body)?;
+    let told = backfill::tell(&core, ask)
+        .await
+        .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    answer("events", &told)
 }
 
 async fn join(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
