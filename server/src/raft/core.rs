@@ -24,7 +24,7 @@ use super::propose::{self, Proposals, Scope};
 use super::read::{self, Reads};
 use super::transport::{HttpTransport, PeerTransport, Target};
 use super::type_config::{Peer, Raft};
-use super::{backfill, member, timer};
+use super::{backfill, member, relinquish, timer};
 use crate::storage::{
     Backend, Database, Fatal, Identity, IdentityError, Journal, Log, Phase, SnapshotDirectory, Writer,
 };
@@ -190,6 +190,7 @@ impl Core {
         self.spawn(snapshots(Arc::clone(self)));
         self.spawn(member::tidy(Arc::clone(self)));
         self.spawn(backfill::run(Arc::clone(self)));
+        self.spawn(relinquish::run(Arc::clone(self)));
         Ok(())
     }
 

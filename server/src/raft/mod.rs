@@ -20,6 +20,7 @@ mod node;
 mod options;
 mod propose;
 mod read;
+mod relinquish;
 mod routes;
 mod timer;
 mod transport;

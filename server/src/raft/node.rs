@@ -21,7 +21,7 @@ use super::leadership::Leadership;
 use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::Scope;
 use super::read::ReadScope;
-use super::{join, member, routes};
+use super::{join, member, relinquish, routes};
 use crate::storage::{Journal, Phase};
 use crate::timers::Timers;
 
@@ -266,6 +266,11 @@ impl RaftNode {
     /// In words, what stands against it.
     pub async fn transfer_leader(&self, to: Option<MemberId>) -> Result<(), member::MemberError> {
         member::hand_over(&self.core, to).await
+    }
+
+    /// Gives the lead away, where this server has it, before it ends. Tried for `within`; then an election must do.
+    pub async fn relinquish(&self, within: Duration) {
+        relinquish::before_the_end(&self.core, within).await;
     }
 
     /// Asked before the lead is handed over: refuses while a node might lose its lease by it.

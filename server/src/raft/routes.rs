@@ -31,6 +31,7 @@ use super::member;
 use super::network::append_request;
 use super::propose::{Answered, Forwarded, Scope};
 use super::read::{ReadIndex, ReadScope};
+use super::relinquish;
 use super::transport::{HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE};
 use super::type_config::{BatchBytes, Raft, TypeConfig};
 
@@ -51,6 +52,7 @@ pub(super) fn routes(core: Arc<Core>) -> Router {
         .route("/peer/v1/read_index", post(read_index))
         .route("/peer/v1/change", post(change))
         .route("/peer/v1/events", post(events))
+        .route("/peer/v1/fitness", post(fitness))
         .route("/peer/v1/snapshot", post(snapshot).layer(DefaultBodyLimit::disable()))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), check_member));
     Router::new()
@@ -228,6 +230,10 @@ async fn events(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
         .await
         .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     answer("events", &told)
+}
+
+async fn fitness(State(core): State<Arc<Core>>, _body: Bytes) -> Answer {
+    answer("fitness", &relinquish::fitness(&core))
 }
 
 async fn join(State(core): State<Arc<Core>>, body: Bytes) -> Answer {

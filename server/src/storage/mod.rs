@@ -16,6 +16,7 @@ mod identity;
 pub mod journal;
 mod keys;
 mod log;
+mod pace;
 mod snapshot;
 mod writer;
 
@@ -25,5 +26,6 @@ pub use fatal::{Fatal, FatalAction};
 pub use identity::{Identity, IdentityError, Phase};
 pub use journal::{EventFilter, EventPage, EventRecord, Gap, Journal};
 pub use log::{Done, Log};
+pub use pace::DiskPace;
 pub use snapshot::{SnapshotDirectory, SnapshotFileError, SnapshotHeader, StoredSnapshot};
 pub use writer::Writer;

@@ -4,9 +4,11 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::backend::{Backend, Batch};
 use super::fatal::Fatal;
+use super::pace::DiskPace;
 
 /// How many jobs may wait. Raft keeps at most two batches and one append in flight, so a full queue means that the
 /// disk has stopped; then whoever asks waits, and heartbeats stop too, which is what a server with a dead disk owes.
@@ -33,6 +35,7 @@ enum Message {
 pub struct Writer {
     queue: SyncSender<Message>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    pace: DiskPace,
 }
 
 impl Writer {
@@ -42,13 +45,22 @@ impl Writer {
     /// Where the system gives no thread.
     pub fn start(backend: Arc<dyn Backend>, fatal: Fatal) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
+        let pace = DiskPace::default();
+        let measured = pace.clone();
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
-            .spawn(move || run(backend.as_ref(), &jobs, &fatal))?;
+            .spawn(move || run(backend.as_ref(), &jobs, &fatal, &measured))?;
         Ok(Self {
             queue,
             thread: Arc::new(Mutex::new(Some(thread))),
+            pace,
         })
+    }
+
+    /// How fast the disk is.
+    #[must_use]
+    pub fn pace(&self) -> &DiskPace {
+        &self.pace
     }
 
     /// Writes after all that was asked for earlier and calls `done` once it is on disk.
@@ -88,7 +100,7 @@ impl Writer {
     }
 }
 
-fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal) {
+fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal, pace: &DiskPace) {
     loop {
         let Ok(Message::Write(first)) = jobs.recv() else { return };
         let mut stop = false;
@@ -112,9 +124,16 @@ fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal) {
             }
         }
         // Order: write, one sync for all, and only then anybody hears of it.
+        let sync = durable || stop;
+        if sync {
+            pace.begin(Instant::now());
+        }
         let outcome = backend
             .write(batch)
-            .and_then(|()| if durable || stop { backend.sync() } else { Ok(()) });
+            .and_then(|()| if sync { backend.sync() } else { Ok(()) });
+        if sync {
+            pace.end(Instant::now());
+        }
         match outcome {
             Ok(()) => done.into_iter().for_each(|done| done(Ok(()))),
             Err(error) => {
