@@ -9,6 +9,7 @@ use statemachine::id::{Index, MemberId};
 
 use super::codec;
 use super::core::Core;
+use super::environment::done_by;
 use super::transport::Lane;
 use crate::storage::{EventFilter, EventRecord, Gap};
 
@@ -51,9 +52,7 @@ pub(super) async fn tell(core: &Arc<Core>, ask: AskEvents) -> std::io::Result<To
         before: Some(Index(last.saturating_add(1))),
         ..EventFilter::default()
     };
-    let page = tokio::task::spawn_blocking(move || journal.read(&filter, PAGE_EVENTS))
-        .await
-        .map_err(std::io::Error::other)??;
+    let page = done_by(&core.workers, move || journal.read(&filter, PAGE_EVENTS)).await??;
     let read = page.next_after.map_or(last, |index| index.0.min(last));
     let known = page.gaps.iter().map(|gap| gap.first.saturating_sub(1)).min();
     let complete = known.map_or(read, |known| known.min(read)).max(before);

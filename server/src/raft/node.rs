@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::answer::{Answer, ProposeError, ReadError};
 use super::clock::BootTime;
 use super::core::Core;
+use super::environment::{Environment, done_by};
 use super::leadership::Leadership;
 use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::Scope;
@@ -70,7 +71,24 @@ impl RaftNode {
     /// [`StartError`].
     pub async fn open_tuned(options: RaftOptions, tuning: RaftTuning) -> Result<Self, StartError> {
         tuning.timers.check()?;
-        let core = Arc::new(Core::open(options, tuning)?);
+        Self::begin(Core::open(options, tuning, None)?).await
+    }
+
+    /// As [`RaftNode::open_tuned`], on another network and another disk than this machine's.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn open_in(
+        environment: Environment,
+        options: RaftOptions,
+        tuning: RaftTuning,
+    ) -> Result<Self, StartError> {
+        tuning.timers.check()?;
+        Self::begin(Core::open(options, tuning, Some(environment))?).await
+    }
+
+    async fn begin(core: Core) -> Result<Self, StartError> {
+        let core = Arc::new(core);
         let node = Self { core };
         if let Some(identity) = node.core.identity()
             && !matches!(identity.phase, Phase::Joining { .. })
@@ -285,7 +303,7 @@ impl RaftNode {
             let _ = raft.shutdown().await;
         }
         let core = Arc::clone(&self.core);
-        let _ = tokio::task::spawn_blocking(move || {
+        let _ = done_by(&self.core.workers, move || {
             core.writer.stop();
             core.backend.close();
         })

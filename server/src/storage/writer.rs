@@ -19,10 +19,22 @@ const DRAIN_BYTES_MAX: usize = 16 << 20;
 /// Called once with the outcome, on the writer's thread: it must only pass it on.
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-struct Job {
-    batch: Batch,
-    durable: bool,
-    done: Option<Completion>,
+/// Something to be written.
+pub struct Job {
+    /// What.
+    pub batch: Batch,
+    /// Whether it must be on disk before `done` is called.
+    pub durable: bool,
+    /// Who hears of it.
+    pub done: Option<Completion>,
+}
+
+/// Writes jobs in the order in which they are put: the writer's thread, or a simulated disk in its place.
+pub trait WriteQueue: Send + Sync + 'static {
+    /// Puts a job behind all others.
+    fn put(&self, job: Job);
+    /// Ends after all that was put, and waits for the end.
+    fn stop(&self);
 }
 
 enum Message {
@@ -30,12 +42,17 @@ enum Message {
     Stop,
 }
 
-/// A handle to the writer thread.
+/// A handle to the one that writes.
 #[derive(Clone)]
 pub struct Writer {
-    queue: SyncSender<Message>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    queue: Arc<dyn WriteQueue>,
     pace: DiskPace,
+}
+
+/// The thread that writes to a database.
+struct WriterThread {
+    queue: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
@@ -50,11 +67,23 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
             .spawn(move || run(backend.as_ref(), &jobs, &fatal, &measured))?;
-        Ok(Self {
+        let thread = WriterThread {
             queue,
-            thread: Arc::new(Mutex::new(Some(thread))),
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok(Self {
+            queue: Arc::new(thread),
             pace,
         })
+    }
+
+    /// Writes through another queue than a thread of its own.
+    #[must_use]
+    pub fn through(queue: Arc<dyn WriteQueue>) -> Self {
+        Self {
+            queue,
+            pace: DiskPace::default(),
+        }
     }
 
     /// How fast the disk is.
@@ -65,7 +94,7 @@ impl Writer {
 
     /// Writes after all that was asked for earlier and calls `done` once it is on disk.
     pub fn write_durably(&self, batch: Batch, done: Completion) {
-        self.send(Job {
+        self.queue.put(Job {
             batch,
             durable: true,
             done: Some(done),
@@ -74,7 +103,7 @@ impl Writer {
 
     /// Writes after all that was asked for earlier; durable with the next durable write. `done` is called once it can be read.
     pub fn write_lazily(&self, batch: Batch, done: Option<Completion>) {
-        self.send(Job {
+        self.queue.put(Job {
             batch,
             durable: false,
             done,
@@ -83,19 +112,25 @@ impl Writer {
 
     /// Ends the thread after all that was asked for, and waits for its end.
     pub fn stop(&self) {
-        let _ = self.queue.send(Message::Stop);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        self.queue.stop();
     }
+}
 
-    fn send(&self, job: Job) {
+impl WriteQueue for WriterThread {
+    fn put(&self, job: Job) {
         let Err(refused) = self.queue.send(Message::Write(job)) else {
             return;
         };
         if let Message::Write(Job { done: Some(done), .. }) = refused.0 {
             done(Err(io::Error::other("the writer of the log has stopped")));
+        }
+    }
+
+    fn stop(&self) {
+        let _ = self.queue.send(Message::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
         }
     }
 }
