@@ -359,6 +359,7 @@ async fn a_server_that_was_away_too_long_gets_a_snapshot_and_the_events_from_the
                 node: name(node),
                 key: format!("k{key}"),
                 value,
+                expect: None,
             };
             servers[0].node.propose(Proposal { request: None, command })
         });
