@@ -22,6 +22,7 @@ mod options;
 mod propose;
 mod read;
 mod relinquish;
+mod retime;
 mod routes;
 mod timer;
 mod transport;
