@@ -29,7 +29,7 @@ mod transport;
 mod type_config;
 
 pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
-pub use clock::{BootTime, wall_ms};
+pub use clock::{BootTime, ClusterClock, wall_ms};
 pub use codec::{CodecError, commands};
 pub use environment::{BlockingThreads, Environment, Work, Workers};
 pub use leadership::Leadership;
