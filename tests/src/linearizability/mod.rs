@@ -1,0 +1,7 @@
+//! Whether a history could have come from one register that does one thing at a time.
+
+mod register;
+mod search;
+
+pub use register::{Register, Step};
+pub use search::{Answer, Call, search};
