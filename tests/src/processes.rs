@@ -78,6 +78,13 @@ pub fn lives(pid: i32) -> bool {
     state_of(pid).is_some_and(|state| state != 'Z' && state != 'X')
 }
 
+/// The name of a process's main thread; none where it is gone.
+#[must_use]
+pub fn name(pid: i32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
 /// The parent of a process; none where it is gone.
 #[must_use]
 pub fn parent(pid: i32) -> Option<i32> {

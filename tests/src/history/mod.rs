@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub use operation::{End, Operation};
 pub use recorder::Recorder;
 
+/// The error of a compare and swap that did not find what it compared with: the register then held something else.
+pub const CHANGED: &str = "changed";
+
 /// Which side of an operation a line tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,6 +84,9 @@ pub struct Entry {
     /// The index that the answer carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u64>,
+    /// Why it took no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// CLOCK_MONOTONIC.
     pub t_ns: u64,
 }

@@ -32,6 +32,8 @@ pub struct Operation {
     pub end: End,
     /// The index that the answer carried.
     pub index: Option<u64>,
+    /// Why it took no effect.
+    pub error: Option<String>,
 }
 
 impl Operation {
@@ -89,6 +91,7 @@ impl History {
                     Kind::Info | Kind::Invoke => End::Info,
                 },
                 index: entry.index,
+                error: entry.error.clone(),
             });
         }
         done.extend(open.into_values().map(|invoked| Operation {
@@ -99,6 +102,7 @@ impl History {
             sent_ns: invoked.t_ns,
             end: End::Info,
             index: None,
+            error: None,
         }));
         done.sort_by_key(|operation| operation.sent_ns);
         Ok(done)
@@ -117,6 +121,7 @@ mod tests {
             key: "k".to_owned(),
             value: Value::One("1".to_owned()),
             index: None,
+            error: None,
             t_ns,
         }
     }

@@ -28,12 +28,22 @@ impl Recorder {
 
     /// Notes that an operation is about to be sent.
     pub fn invoke(&self, process: u64, f: Function, key: &str, value: Value) {
-        self.note(process, Kind::Invoke, f, key, value, None);
+        self.note(process, Kind::Invoke, f, key, value, None, None);
     }
 
-    /// Notes how it ended. The process of an `info` is never to be used again.
-    pub fn end(&self, process: u64, kind: Kind, f: Function, key: &str, value: Value, index: Option<u64>) {
-        self.note(process, kind, f, key, value, index);
+    /// Notes that it took effect, or what it read.
+    pub fn ok(&self, process: u64, f: Function, key: &str, value: Value, index: Option<u64>) {
+        self.note(process, Kind::Ok, f, key, value, index, None);
+    }
+
+    /// Notes that it took no effect, and why: [`super::CHANGED`] is more than a reason.
+    pub fn fail(&self, process: u64, f: Function, key: &str, value: Value, error: &str) {
+        self.note(process, Kind::Fail, f, key, value, None, Some(error.to_owned()));
+    }
+
+    /// Notes that nobody knows. The process is never to be used again.
+    pub fn info(&self, process: u64, f: Function, key: &str, value: Value) {
+        self.note(process, Kind::Info, f, key, value, None, None);
     }
 
     /// Everything so far.
@@ -45,7 +55,16 @@ impl Recorder {
         }
     }
 
-    fn note(&self, process: u64, kind: Kind, f: Function, key: &str, value: Value, index: Option<u64>) {
+    fn note(
+        &self,
+        process: u64,
+        kind: Kind,
+        f: Function,
+        key: &str,
+        value: Value,
+        index: Option<u64>,
+        error: Option<String>,
+    ) {
         // The time is taken inside the lock, so that the lines are in its order.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.entries.push(Entry {
@@ -55,6 +74,7 @@ impl Recorder {
             key: key.to_owned(),
             value,
             index,
+            error,
             t_ns: monotonic_ns(),
         });
     }

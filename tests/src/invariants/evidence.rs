@@ -8,6 +8,7 @@ use client::wire::definition::Config;
 use client::wire::event::{Event, Events};
 use server::daemon::recording::Line;
 
+use super::reason_left;
 use super::sight::{Cut, Ended, ProcessSight, Quiet, Sight, StateSight};
 use super::target::Target;
 use super::watcher::Seen;
@@ -52,7 +53,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// What a run left in its directory: `witness/` and `recordings/`.
+    /// What a run left in its directory: `witness/`, `recordings/` and the nodes' logs.
     ///
     /// # Errors
     /// A file that can't be read, or that holds something else.
@@ -62,6 +63,7 @@ impl Evidence {
             records: witness::read(&witness)?,
             tokens: resource::read(&witness)?,
             recordings: read_recordings(&directory.join("recordings"))?,
+            ended: read_ends(directory)?,
             ..Self::default()
         })
     }
@@ -110,6 +112,20 @@ fn journal(target: &Target) -> anyhow::Result<Vec<Event>> {
             _ => return Ok(events),
         }
     }
+}
+
+/// Every child of a node that ended by itself, from the logs in a directory.
+fn read_ends(directory: &Path) -> anyhow::Result<Vec<Ended>> {
+    let mut ended = Vec::new();
+    for file in fs::read_dir(directory)? {
+        let path = file?.path();
+        if path.is_file() && path.extension().is_some_and(|e| e == "log") {
+            let node = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+            ended.extend(reason_left::ended(&node, &text));
+        }
+    }
+    Ok(ended)
 }
 
 /// Every line that daemons recorded under a directory, in order of time.

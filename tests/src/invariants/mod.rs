@@ -6,24 +6,37 @@
 
 pub mod acked_survives;
 pub mod activation_logged;
+pub mod applied_once;
+pub mod bounded;
+pub mod deadline_armed;
 pub mod epoch_grows;
 pub mod evidence;
 pub mod findings;
+pub mod heals;
+pub mod journal_is_true;
 pub mod lease_covers;
+pub mod linearizable;
+pub mod nothing_orphaned;
 pub mod old_session_gone;
+pub mod one_leader;
+pub mod placed_lawfully;
 #[cfg(test)]
 pub(crate) mod planted;
 pub mod quorum_loss;
+pub mod reason_left;
 pub mod replicas_agree;
 pub mod sight;
 pub mod single_active;
 pub mod takeover_waits;
 pub mod target;
+pub mod test_stays_inactive;
 pub mod tokens_grow;
 pub mod verdict;
 pub mod watcher;
 
 use std::collections::BTreeSet;
+
+use client::wire::event::Event;
 
 pub use evidence::Evidence;
 pub use findings::Findings;
@@ -64,7 +77,48 @@ pub fn check_all(evidence: &Evidence) -> Verdict {
     }
     let agreed = replicas_agree::check(&evidence.sights);
     verdict.note("I11", "answers of servers", Findings::of(evidence.sights.len(), agreed));
+    verdict.note("I12", "answers of servers", one_leader::check(&evidence.sights));
+    let placed = placed_lawfully::check(&evidence.states, evidence.config.as_ref(), &redefined(events));
+    verdict.note("I13", "committed states", placed);
+    let tests = test_stays_inactive::check(&evidence.records, &evidence.states);
+    verdict.note("I14", "instances in test", tests);
+    let quiet = one_leader::check_quiet(&evidence.quiet, &evidence.sights);
+    verdict.note("I15", "answers while nothing was broken", quiet);
+    verdict.note("I16", "sights of processes", bounded::check(&evidence.processes));
+    verdict.note("I18", "ends of processes", reason_left::check(&evidence.ended));
+    let told = journal_is_true::check(&evidence.records, &seen, events);
+    verdict.note("I20", "activations in the journal", told);
+    let tested = journal_is_true::check_tests(&evidence.records, events);
+    verdict.note("I20", "tests in the journal", tested);
+    let same = journal_is_true::check_servers(&evidence.journals);
+    verdict.note("I20", "events of every server", same);
+    let orphans = nothing_orphaned::check(&evidence.processes);
+    verdict.note("I21", "sights of processes", orphans);
+    verdict.note("I22", "active intervals", deadline_armed::check(&seen, lines));
+    check_histories(evidence, &mut verdict);
     verdict
+}
+
+fn check_histories(evidence: &Evidence, verdict: &mut Verdict) {
+    for history in &evidence.histories {
+        match history.operations() {
+            Err(error) => verdict.note("I9", "operations", Findings::of(0, Err(error))),
+            Ok(operations) => {
+                let ordered = linearizable::by_index(&operations);
+                verdict.note("I9", "operations by index", ordered);
+                verdict.note("I9", "operations by search", linearizable::by_search(&operations));
+                verdict.note("I10", "repeated requests", applied_once::check(&operations));
+            }
+        }
+    }
+}
+
+/// Packages whose definition has changed on the way: earlier states can't be held to the last one.
+fn redefined(events: &[Event]) -> BTreeSet<String> {
+    let changed = events.iter().filter(|event| event.kind == "package-changed");
+    changed
+        .filter_map(|event| Some(event.resource.strip_prefix("package:")?.to_owned()))
+        .collect()
 }
 
 /// Checks what can be checked on the programs' own words alone.

@@ -72,8 +72,10 @@ pub enum Role {
     Server,
     /// The daemon.
     Daemon,
-    /// A supervisor or the first process of its namespace.
+    /// A supervisor.
     Supervisor,
+    /// The first process of a package's namespace.
+    Init,
     /// Of a package.
     Package,
 }

@@ -148,7 +148,7 @@ fn sight(process: &Process, at_ns: u64) -> Option<ProcessSight> {
     let role = role_of(process)?;
     let (descriptors, resident_kib) = match role {
         Role::Parent | Role::Server | Role::Daemon => processes::usage(process.pid)?,
-        Role::Supervisor | Role::Package => (0, 0),
+        Role::Supervisor | Role::Init | Role::Package => (0, 0),
     };
     let text = |name| process.variable(name).unwrap_or_default().to_owned();
     Some(ProcessSight {
@@ -167,6 +167,11 @@ fn sight(process: &Process, at_ns: u64) -> Option<ProcessSight> {
 }
 
 fn role_of(process: &Process) -> Option<Role> {
+    // Init is forked and not executed: it has its supervisor's arguments, and a name of its own.
+    if process.is_command("paceline", "supervise") && processes::name(process.pid).is_some_and(|n| n == "paceline-init")
+    {
+        return Some(Role::Init);
+    }
     for (word, role) in [
         ("serve", Role::Parent),
         ("serve-server", Role::Server),

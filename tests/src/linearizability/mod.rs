@@ -2,6 +2,8 @@
 
 mod register;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use register::{Register, Step};
 pub use search::{Answer, Call, search};
