@@ -17,7 +17,7 @@ use client::wire::status::Status;
 use serde::de::DeserializeOwned;
 
 use crate::http::{self, Answer, Request};
-use crate::invariants;
+use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
 use crate::wait::{pause, wait_for};
@@ -44,6 +44,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     network: (u8, u8),
     finished: bool,
+    watcher: Option<Watcher>,
 }
 
 impl Cluster {
@@ -68,6 +69,7 @@ impl Cluster {
             node.start()?;
         }
         cluster.wait_until_whole()?;
+        cluster.watch();
         Ok(cluster)
     }
 
@@ -89,6 +91,7 @@ impl Cluster {
             nodes: Vec::new(),
             network: (64 + (high & 0x3f), low),
             finished: false,
+            watcher: None,
         })
     }
 
@@ -438,14 +441,59 @@ impl Cluster {
             .with_context(|| format!("no process of {package} on {node}"))
     }
 
+    // ---- evidence ----
+
+    /// Begins to look at every node again and again, for the checks at the end.
+    pub fn watch(&mut self) {
+        self.watcher = Some(Watcher::start(&self.targets(), &self.directory));
+    }
+
+    /// The nodes as the checks see them.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.nodes.iter().map(Target::from).collect()
+    }
+
+    /// Everything that the story has left behind so far. Every server must be up.
+    ///
+    /// # Errors
+    /// Where a server does not answer, or they never meet at one index.
+    pub fn evidence(&self) -> anyhow::Result<Evidence> {
+        let mut evidence = Evidence::of_directory(&self.directory)?;
+        evidence.ask(&self.targets())?;
+        if let Some(watcher) = &self.watcher {
+            evidence.add(watcher.seen());
+        }
+        evidence.sights.extend(invariants::replicas_agree::meet(self)?);
+        Ok(evidence)
+    }
+
+    /// Checks every invariant on what the story has left behind so far.
+    ///
+    /// # Errors
+    /// Every violation.
+    pub fn check(&self) -> anyhow::Result<Verdict> {
+        invariants::check_all(&self.evidence()?).sound()
+    }
+
     // ---- the end ----
 
     /// Ends the story: every invariant is checked, then everything is stopped and removed.
     ///
     /// # Errors
     /// The invariant that is broken.
-    pub fn finish(mut self) -> anyhow::Result<()> {
-        invariants::check_all(&self)?;
+    pub fn finish(self) -> anyhow::Result<()> {
+        let evidence = self.evidence()?;
+        self.finish_on(&evidence)
+    }
+
+    /// The same on evidence that the story has added to.
+    ///
+    /// # Errors
+    /// The invariant that is broken.
+    pub fn finish_on(mut self, evidence: &Evidence) -> anyhow::Result<()> {
+        let verdict = invariants::check_all(evidence).sound()?;
+        println!("checked: {verdict}");
         self.finished = true;
         Ok(())
     }
