@@ -17,6 +17,7 @@ use client::wire::status::Status;
 use serde::de::DeserializeOwned;
 
 use crate::http::{self, Answer, Request};
+use crate::invariants::heals::{self, Healed};
 use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
@@ -31,6 +32,8 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
 pub const FAILOVER_LIMIT: Duration = Duration::from_secs(12);
 /// For a cluster to come up, or a node to come back.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// For so long nothing may move in a cluster that has healed.
+const CALM: Duration = Duration::from_millis(1_500);
 /// Events asked for at once.
 const EVENTS_PAGE: usize = 1000;
 
@@ -466,6 +469,14 @@ impl Cluster {
         }
         evidence.sights.extend(invariants::replicas_agree::meet(self)?);
         Ok(evidence)
+    }
+
+    /// Waits until the cluster has healed, and then sees that nothing moves (I15).
+    ///
+    /// # Errors
+    /// What is not healed in time, or what moved.
+    pub fn heal(&self) -> anyhow::Result<Healed> {
+        heals::check(&self.targets(), START_LIMIT, CALM)
     }
 
     /// Checks every invariant on what the story has left behind so far.
