@@ -15,6 +15,8 @@ pub mod instance;
 pub mod lease;
 pub mod link;
 pub mod machine;
+mod minding;
+mod news;
 pub mod probes;
 pub mod reconcile;
 pub mod record;

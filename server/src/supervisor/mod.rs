@@ -19,6 +19,7 @@ mod launch;
 pub mod lines;
 pub mod process;
 pub mod protocol;
+mod stopping;
 mod supervise;
 
 use std::ffi::OsString;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use client::wire::daemon::{Registered, Renewed};
 use client::wire::definition::RunDefinition;
 
 use super::*;
-use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, ProcessId};
+use crate::daemon::instance::Stage;
+use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, Order, ProcessId};
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_000_000 * MS;
