@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use client::wire::daemon as wire;
 use serde::Deserialize;
 use statemachine::command::{
-    Capacity, Command, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
+    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
 };
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::log::v1::Proposal;
@@ -67,6 +67,8 @@ async fn register(
         capacity,
         labels,
         api,
+        containment,
+        cut_off_ms,
     } = request;
     let name = NodeName::new(&name).map_err(|error| ApiError::malformed(format!("name {name:?}: {error}")))?;
     let command = Command::RegisterNode(RegisterNode {
@@ -78,6 +80,8 @@ async fn register(
         capacity: Capacity(capacity),
         labels,
         api,
+        containment: containment.as_deref().map(containment_from_text).transpose()?,
+        cut_off: cut_off_ms.map(Millis),
     });
     match make(&daemons.api, command).await? {
         Fact::Registered { node, session } => Ok(Json(wire::Registered {
@@ -307,6 +311,7 @@ fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::DesiredIns
         output,
         delay,
         deadline,
+        reset,
         spec,
     } = instance;
     let run = &spec.run;
@@ -323,6 +328,7 @@ fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::DesiredIns
         .to_owned(),
         delay_ms: delay.0,
         deadline: *deadline,
+        reset: *reset,
         run: client::wire::definition::RunDefinition {
             command: run.command.clone(),
             env: environment,
@@ -333,6 +339,26 @@ fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::DesiredIns
         probe: run.probe.as_ref().map(definition::probe_to_wire),
         start_timeout_ms: run.start_timeout.0,
         stop_timeout_ms: run.stop_timeout.0,
+    }
+}
+
+/// The word for how a node holds processes together.
+pub fn containment_text(containment: Containment) -> &'static str {
+    match containment {
+        Containment::Namespace => "namespace",
+        Containment::UserNamespace => "user_namespace",
+        Containment::Group => "group",
+    }
+}
+
+fn containment_from_text(text: &str) -> Result<Containment, ApiError> {
+    match text {
+        "namespace" => Ok(Containment::Namespace),
+        "user_namespace" => Ok(Containment::UserNamespace),
+        "group" => Ok(Containment::Group),
+        other => Err(ApiError::malformed(format!(
+            "containment {other:?}: expected \"namespace\", \"user_namespace\" or \"group\""
+        ))),
     }
 }
 

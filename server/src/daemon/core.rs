@@ -5,6 +5,7 @@
 
 mod ending;
 mod reporting;
+mod resetting;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,10 @@ pub struct Facts {
     pub api: String,
     /// What packages find in their environment beside their own.
     pub environment: BTreeMap<String, String>,
+    /// How the processes of packages are held together here, in the words of the protocol; none: not known.
+    pub containment: Option<String>,
+    /// The lease that a planned restart asks for.
+    pub restart_lease_ms: u64,
     /// Random, new with each daemon process: nonces count up from it.
     pub seed: u64,
 }
@@ -101,6 +106,12 @@ pub struct Daemon {
     pub(super) report_generation: u64,
     pub(super) report_ns: Option<u64>,
     pub(super) serial: u64,
+    /// How long there was no answer when this node was told that it had been declared down.
+    pub(super) cut_off_ms: Option<u64>,
+    /// The node is to be reset: the lease ended under a package that demands it.
+    pub(super) reset: Option<resetting::Due>,
+    /// The deadline after which that was done last: once for each.
+    pub(super) reset_after_ns: u64,
 }
 
 impl Daemon {
@@ -136,6 +147,9 @@ impl Daemon {
             report_generation: 0,
             report_ns: Some(now_ns),
             serial: 0,
+            cut_off_ms: None,
+            reset: None,
+            reset_after_ns: 0,
         };
         let mut actions = Vec::new();
         match found {
@@ -220,6 +234,7 @@ impl Daemon {
             .into_iter()
             .chain(report)
             .chain(ending)
+            .chain(self.next_reset_ns())
             .chain(instances)
             .filter(|at| *at > now_ns)
             .min()
@@ -292,6 +307,7 @@ impl Daemon {
     /// Everything that is due now, whatever happened.
     fn settle(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         self.mind_instances(now_ns, actions);
+        self.mind_reset(now_ns, actions);
         match self.phase {
             Phase::Clearing => self.clear(now_ns, actions),
             Phase::Registering { .. } => {}

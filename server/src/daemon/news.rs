@@ -81,7 +81,12 @@ impl Daemon {
                 }
             }
             News::Ran { id, error } => self.probed(key, id, error, now_ns, actions),
-            News::Ended(ended) => self.finish(key, ended, now_ns),
+            News::Ended(ended) => {
+                if ended.cause == EndCause::LeaseEnded && instance.reset {
+                    self.lease_ended_for(&key.package, now_ns);
+                }
+                self.finish(key, ended, now_ns);
+            }
         }
     }
 
@@ -112,16 +117,18 @@ impl Daemon {
             };
             return;
         }
-        let patience_ns = now_ns.saturating_add(ms(60_000));
+        // How long it may take, and what its probe says, only the desired set tells: see `settle_adopted`.
+        let until_ns = u64::MAX;
         instance.stage = if instance.epoch > hello.epoch {
             // It was told of a mode, or was about to be; its answer, or the lack of one, decides.
-            Stage::Changing { until_ns: patience_ns }
-        } else if hello.package_pid.is_some() {
+            Stage::Changing { until_ns }
+        } else if hello.ready {
             Stage::Running
         } else {
+            // That it was executed does not say that it works, nor that the daemon before had found so.
             Stage::Starting {
-                until_ns: patience_ns,
-                launched: false,
+                until_ns,
+                launched: hello.package_pid.is_some(),
             }
         };
         if instance.stage == Stage::Running {
@@ -134,6 +141,34 @@ impl Daemon {
                 key: key.clone(),
                 order,
             });
+        }
+        self.settle_adopted(key, now_ns);
+    }
+
+    /// An adopted instance is in the desired set, and its supervisor has answered: from now on it has the times that its
+    /// definition gives it. What has a probe is running once that passes.
+    pub(super) fn settle_adopted(&mut self, key: &InstanceKey, now_ns: u64) {
+        let Some(instance) = self.instances.get_mut(key).filter(|instance| instance.adopted) else {
+            return;
+        };
+        let Some(timeout_ms) = instance.desired.as_ref().map(|desired| desired.start_timeout_ms) else {
+            return;
+        };
+        let mut ready = false;
+        let probed = instance.probe_definition().is_some();
+        match &mut instance.stage {
+            Stage::Starting { until_ns, launched } => {
+                *until_ns = now_ns.saturating_add(ms(timeout_ms));
+                ready = *launched && !probed;
+            }
+            Stage::Changing { until_ns } => *until_ns = now_ns.saturating_add(ms(timeout_ms)),
+            Stage::Running => {}
+            Stage::Waiting { .. } | Stage::Adopting | Stage::Restarting | Stage::Ending { .. } => return,
+        }
+        instance.adopted = false;
+        instance.probe.next_ns = now_ns;
+        if ready {
+            self.ready(key);
         }
     }
 
@@ -183,6 +218,9 @@ impl Daemon {
             return;
         };
         let late = instance.deadline && now_ns >= self.lease.deadline_ns();
+        if late && instance.reset && self.lease.deadline_ns() > 0 {
+            self.lease_ended_for(&key.package, now_ns);
+        }
         let ended = if late {
             Ended {
                 cause: EndCause::LeaseEnded,

@@ -15,7 +15,7 @@ use crate::supervisor::protocol::{Order, Spec};
 
 impl Daemon {
     /// Takes a newer desired set.
-    pub(super) fn take_desired(&mut self, desired: Vec<DesiredInstance>, generation: u64) {
+    pub(super) fn take_desired(&mut self, desired: Vec<DesiredInstance>, generation: u64, now_ns: u64) {
         let desired: BTreeMap<InstanceKey, DesiredInstance> = desired
             .into_iter()
             .map(|instance| (InstanceKey::of(&instance), instance))
@@ -37,6 +37,9 @@ impl Daemon {
         }
         self.desired = Some(desired);
         self.generation = generation;
+        for key in self.instances.keys().cloned().collect::<Vec<_>>() {
+            self.settle_adopted(&key, now_ns);
+        }
     }
 
     /// Makes what runs equal to what is desired, as far as it may be done now.
@@ -128,6 +131,8 @@ impl Daemon {
         instance.epoch = desired.epoch;
         instance.mode.clone_from(&desired.mode);
         instance.deadline = desired.deadline;
+        instance.reset = desired.reset;
+        instance.adopted = false;
         instance.supervisor = None;
         instance.connected = false;
         instance.probe = ProbeState::default();
@@ -177,6 +182,7 @@ impl Daemon {
         instance.epoch = desired.epoch;
         instance.mode.clone_from(&desired.mode);
         instance.deadline = desired.deadline;
+        instance.reset = desired.reset;
         instance.stage = Stage::Changing {
             until_ns: now_ns.saturating_add(ms(desired.start_timeout_ms)),
         };

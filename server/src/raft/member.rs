@@ -83,6 +83,7 @@ pub(super) async fn admit(core: &Arc<Core>, ask: AskAdmission) -> Admission {
             name,
             peer: ask.peer,
             api: ask.api,
+            witness: ask.witness,
         },
     };
     match core.proposals.propose(&add, Scope::Here, core.leader_wait()).await {
@@ -154,6 +155,11 @@ pub(super) async fn promote(core: &Arc<Core>, member: MemberId) -> Promotion {
     match change(raft, ChangeMembers::AddVoterIds([member.0].into())).await {
         Ok(()) => {
             tracing::info!(member = member.0, "a server votes now");
+            if raft.voter_ids().count() == 2 {
+                tracing::warn!(
+                    "two servers vote: when one is lost the other can't go on; add a third, or a witness (roles = [\"witness\"])"
+                );
+            }
             Promotion::Voter
         }
         Err(error) => {
@@ -243,7 +249,19 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
     let (best, last) = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
-        let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+        let witnesses: Vec<u64> = core
+            .applied
+            .state()
+            .members()
+            .filter(|known| known.witness)
+            .map(|known| known.id.0)
+            .collect();
+        // A witness would only pass the lead on: it gets it where somebody asks for that by name.
+        let voters: Vec<u64> = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|id| to.is_some() || !witnesses.contains(id))
+            .collect();
         let behind = metrics.replication.iter().flatten();
         let best = behind
             .filter(|(id, _)| voters.contains(id) && to.is_none_or(|to| to.0 == **id))

@@ -324,6 +324,12 @@ impl Supervisor {
     }
 
     fn change_mode(&mut self, mode: String, output: &str, epoch: u64, command: Option<Vec<String>>, timeout_ms: u64) {
+        if self.stopping.is_some() {
+            return self.tell_daemon(&News::Answered {
+                epoch,
+                error: Some("it is being stopped".to_owned()),
+            });
+        }
         if epoch <= self.epoch || self.asked.as_ref().is_some_and(|asked| epoch <= asked.epoch) {
             return self.tell_daemon(&News::Answered {
                 epoch,

@@ -93,6 +93,7 @@ pub fn instance(package: &str, epoch: u64, mode: &str, command: &[&str]) -> Desi
         output: "released".to_owned(),
         delay_ms: 0,
         deadline: true,
+        reset: false,
         run: RunDefinition {
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             env: BTreeMap::new(),

@@ -8,8 +8,6 @@ use crate::supervisor::clock::ms;
 
 /// How long a daemon that ends tries to tell the cluster so, once everything is stopped.
 const FAREWELL_MS: u64 = 5_000;
-/// The lease of a planned restart.
-const RESTART_LEASE_MS: u64 = 20_000;
 /// How long a planned restart tries to get it.
 const RESTART_WAIT_MS: u64 = 3_000;
 
@@ -24,7 +22,7 @@ impl Daemon {
                 let request = Extend {
                     node: session.node,
                     session: session.session,
-                    lease_ms: RESTART_LEASE_MS,
+                    lease_ms: self.facts.restart_lease_ms,
                 };
                 actions.push(DaemonAction::Extend {
                     server: self.servers.current().to_owned(),

@@ -56,8 +56,9 @@ impl Daemon {
 
     pub(in crate::daemon) fn report_failed(&mut self, code: &str, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         match code {
+            "session_ended" => self.declared_down(now_ns, actions),
             // A gap can't be mended inside the session: what the manager misses is told by starting anew.
-            "session_ended" | "report_gap" => self.end_session(actions),
+            "report_gap" => self.end_session(actions),
             _ => {
                 self.servers.advance();
                 self.report_ns = Some(now_ns.saturating_add(ms(REPORT_RETRY_MS)));

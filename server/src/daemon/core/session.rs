@@ -45,6 +45,8 @@ impl Daemon {
             capacity: self.facts.capacity.clone(),
             labels: self.facts.labels.clone(),
             api: self.facts.api.clone(),
+            containment: self.facts.containment.clone(),
+            cut_off_ms: self.cut_off_ms,
         };
         actions.push(DaemonAction::Register {
             server: self.servers.current().to_owned(),
@@ -69,6 +71,7 @@ impl Daemon {
             reported: 0,
         });
         self.record.registering = None;
+        self.cut_off_ms = None;
         self.record.ended.clear();
         self.servers.learn(&servers);
         self.lease = Lease::default();
@@ -151,6 +154,7 @@ impl Daemon {
             return;
         };
         self.servers.learn(&servers);
+        self.heard_in_time(now_ns);
         self.servers.prefer(server);
         self.renew_ms = renew_ms.max(1);
         self.retry_ms = retry_ms.max(1);
@@ -160,7 +164,7 @@ impl Daemon {
         // A set from before the last report does not know what was reported, and a later one will come.
         let known = generation >= self.report_generation;
         match desired {
-            Some(desired) if known && generation > self.generation => self.take_desired(desired, generation),
+            Some(desired) if known && generation > self.generation => self.take_desired(desired, generation, now_ns),
             _ => {}
         }
         if let Some(Ending::Restart {
@@ -195,10 +199,19 @@ impl Daemon {
 
     pub(in crate::daemon) fn renew_failed(&mut self, code: &str, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         if code == "session_ended" {
-            self.end_session(actions);
+            self.declared_down(now_ns, actions);
         } else if self.unanswered > 0 {
             self.next_renewal_ns = self.next_renewal_ns.min(now_ns.saturating_add(ms(self.retry_ms)));
         }
+    }
+
+    /// The manager says that the session is over: for it this node is down, and its packages may run elsewhere by now.
+    pub(in crate::daemon) fn declared_down(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
+        self.cut_off_ms = self
+            .lease
+            .heard_ns()
+            .map(|heard_ns| now_ns.saturating_sub(heard_ns).div_euclid(1_000_000));
+        self.end_session(actions);
     }
 
     /// The session is over: everything is killed, proven gone, and a new one named after it.
