@@ -385,9 +385,10 @@ fn a_session_that_is_over_is_cleared_before_another_is_asked_for() {
 fn a_node_that_was_declared_down_says_how_long_it_was_cut_off() {
     let mut daemon = serving();
     answer(&mut daemon, START, 1, Vec::new());
+    let heard_ns = daemon.lease.heard_ns().unwrap();
     let actions = step(
         &mut daemon,
-        START + 3_200 * MS,
+        heard_ns + 3_200 * MS,
         DaemonEvent::RenewFailed {
             code: "session_ended".to_owned(),
         },

@@ -83,10 +83,11 @@ fn a_change_of_mode_has_the_time_that_its_definition_gives() {
     let (mut daemon, _) = begin(Some(record));
     news(&mut daemon, START, &key("p", 4), 4, hello(4, true));
     answer(&mut daemon, START, 1, vec![wanted("p", 4, 8, "active")]);
+    let told_ns = daemon.lease.heard_ns().unwrap();
     assert!(matches!(daemon.instances[&key("p", 4)].stage, Stage::Changing { .. }));
-    step(&mut daemon, START + 999 * MS, DaemonEvent::Tick);
+    step(&mut daemon, told_ns + 999 * MS, DaemonEvent::Tick);
     assert!(matches!(daemon.instances[&key("p", 4)].stage, Stage::Changing { .. }));
-    let actions = step(&mut daemon, START + 1_000 * MS, DaemonEvent::Tick);
+    let actions = step(&mut daemon, told_ns + 1_000 * MS, DaemonEvent::Tick);
     assert!(
         place_of(&actions, order(&Order::Kill)).is_some(),
         "its start_timeout is 1 s"

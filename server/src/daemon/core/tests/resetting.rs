@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// The lease's end in these tests: the only answered renewal was sent at `START`.
-const DEADLINE: u64 = START + 1_000 * MS;
+/// The lease's end in these tests: a renewal is sent with the registration, and the one that is answered `Q` after it.
+const DEADLINE: u64 = START + (25 + 1_000) * MS;
 
 fn with_package() -> Daemon {
     let mut daemon = serving();
@@ -12,6 +12,7 @@ fn with_package() -> Daemon {
     answer(&mut daemon, START, 1, vec![demanding, wanted("q", 5, 5, "active")]);
     running(&mut daemon, &key("p", 4), 4);
     running(&mut daemon, &key("q", 5), 5);
+    assert_eq!(daemon.lease.deadline_ns(), DEADLINE);
     daemon
 }
 
