@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -14,6 +15,9 @@ use crate::api::{self, Api};
 use crate::config::{Config, Role};
 use crate::lease::Leases;
 use crate::raft::{RaftNode, RaftOptions, StartError};
+
+/// How long a leader that is told to end tries to hand over the lead: longer than a renewal that is late.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to end.
 ///
@@ -77,6 +81,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         }
     };
+    if code == ExitCode::SUCCESS {
+        raft.relinquish(HAND_OVER_WAIT).await;
+    }
     stop.cancel();
     raft.shutdown().await;
     let _ = tokio::task::spawn_blocking(move || api_thread.join()).await;

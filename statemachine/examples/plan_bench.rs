@@ -206,6 +206,7 @@ fn attribute(round: u64, nodes: u64) -> Command {
         node,
         key: format!("key-{}", round % 256),
         value: Some("x".repeat(256)),
+        expect: None,
     }
 }
 

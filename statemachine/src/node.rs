@@ -9,7 +9,7 @@ use crate::cluster::LeaseTail;
 use crate::command::{Capacity, Containment};
 use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
-use crate::id::{Generation, NodeId, NodeName, PackageIx, SessionId};
+use crate::id::{Generation, Index, NodeId, NodeName, PackageIx, SessionId};
 use crate::load::Loads;
 use crate::time::{Millis, Timestamp};
 
@@ -148,7 +148,9 @@ impl Node {
 /// A node's small replicated values, by key.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
-    values: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+    values: Arc<BTreeMap<Arc<str>, (Arc<str>, Index)>>,
+    /// When a key was last removed: of a key that is not there nothing else is kept.
+    removed: Index,
     sum: u64,
 }
 
@@ -168,34 +170,76 @@ impl Attributes {
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(|value| &**value)
+        self.values.get(key).map(|(value, _)| &**value)
+    }
+
+    /// The index of a key's last change. Of a key that is not there: that of the last removal of any key, so that it is
+    /// never too small.
+    #[must_use]
+    pub fn changed(&self, key: &str) -> Index {
+        self.values.get(key).map_or(self.removed, |(_, changed)| *changed)
+    }
+
+    /// The index of the last removal of any key.
+    #[must_use]
+    pub fn removed(&self) -> Index {
+        self.removed
     }
 
     /// All of them, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(key, value)| (&**key, &**value))
+        self.values.iter().map(|(key, (value, _))| (&**key, &**value))
     }
 
-    pub(crate) fn set(&mut self, key: &str, value: &str) {
-        self.remove(key);
-        self.sum = self.sum.wrapping_add(attribute_digest(key, value));
-        Arc::make_mut(&mut self.values).insert(Arc::from(key), Arc::from(value));
+    pub(crate) fn kept(removed: Index) -> Self {
+        let mut kept = Self::default();
+        kept.note_removal(removed);
+        kept
     }
 
-    pub(crate) fn remove(&mut self, key: &str) {
+    fn note_removal(&mut self, index: Index) {
+        let digest = |removed: Index| {
+            let mut hasher = Hasher::new();
+            removed.feed(&mut hasher);
+            hasher.finish()
+        };
+        if self.removed != Index(0) {
+            self.sum = self.sum.wrapping_sub(digest(self.removed));
+        }
+        if index != Index(0) {
+            self.sum = self.sum.wrapping_add(digest(index));
+        }
+        self.removed = index;
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: &str, changed: Index) {
+        self.take(key);
+        self.sum = self.sum.wrapping_add(attribute_digest(key, value, changed));
+        Arc::make_mut(&mut self.values).insert(Arc::from(key), (Arc::from(value), changed));
+    }
+
+    pub(crate) fn remove(&mut self, key: &str, index: Index) {
+        if self.take(key) {
+            self.note_removal(index);
+        }
+    }
+
+    fn take(&mut self, key: &str) -> bool {
         if !self.values.contains_key(key) {
-            return;
+            return false;
         }
-        if let Some(value) = Arc::make_mut(&mut self.values).remove(key) {
-            self.sum = self.sum.wrapping_sub(attribute_digest(key, &value));
+        if let Some((value, changed)) = Arc::make_mut(&mut self.values).remove(key) {
+            self.sum = self.sum.wrapping_sub(attribute_digest(key, &value, changed));
         }
+        true
     }
 }
 
-fn attribute_digest(key: &str, value: &str) -> u64 {
+fn attribute_digest(key: &str, value: &str, changed: Index) -> u64 {
     let mut hasher = Hasher::new();
     key.feed(&mut hasher);
     value.feed(&mut hasher);
+    changed.feed(&mut hasher);
     hasher.finish()
 }
 

@@ -80,6 +80,9 @@ pub enum Rejection {
     /// Another change came first.
     #[error("the configuration has changed: index {found}, expected {expected}; look at it again and repeat")]
     Changed { expected: Index, found: Index },
+    /// Another change of the same attribute came first.
+    #[error("attribute {key} has changed since index {expected}: index {found}; read it again and repeat")]
+    AttributeChanged { key: String, expected: Index, found: Index },
     /// It is well-formed but not valid.
     #[error("{text}")]
     Invalid { text: String },
@@ -117,7 +120,7 @@ impl Rejection {
             Self::ClusterExists { .. } => "cluster_exists",
             Self::NotFound { .. } => "not_found",
             Self::Conflict { .. } => "conflict",
-            Self::Changed { .. } => "changed",
+            Self::Changed { .. } | Self::AttributeChanged { .. } => "changed",
             Self::Invalid { .. } => "invalid",
             Self::SessionEnded { .. } => "session_ended",
             Self::MachineConflict { .. } => "machine_conflict",
@@ -138,6 +141,7 @@ impl Rejection {
             | Self::ClusterExists { .. }
             | Self::Conflict { .. }
             | Self::Changed { .. }
+            | Self::AttributeChanged { .. }
             | Self::Invalid { .. }
             | Self::SessionEnded { .. }
             | Self::MachineConflict { .. }

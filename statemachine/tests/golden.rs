@@ -186,6 +186,16 @@ fn samples() -> BTreeMap<&'static str, Command> {
                 node: node("n1"),
                 key: "k".into(),
                 value: Some("v".into()),
+                expect: None,
+            },
+        ),
+        (
+            "set-attribute-if-unchanged",
+            Command::SetAttribute {
+                node: node("n1"),
+                key: "k".into(),
+                value: Some("v".into()),
+                expect: Some(Index(9)),
             },
         ),
         (
@@ -194,6 +204,7 @@ fn samples() -> BTreeMap<&'static str, Command> {
                 node: node("n1"),
                 key: "k".into(),
                 value: None,
+                expect: None,
             },
         ),
         (

@@ -328,12 +328,21 @@ impl Cluster {
     /// Every event so far.
     ///
     /// # Errors
-    /// Where no node answers.
+    /// Where no node answers, or one lacks events for long.
     pub fn events(&self) -> anyhow::Result<Vec<Event>> {
         let mut events = Vec::new();
         let mut after = 0;
         loop {
-            let page: Events = self.get(&format!("/v1/events?after={after}&limit={EVENTS_PAGE}"))?;
+            let path = format!("/v1/events?after={after}&limit={EVENTS_PAGE}");
+            // A server that was caught up by a snapshot gets the events of that stretch from the others.
+            let page: Events = wait_for("a whole page of events", FAILOVER_LIMIT, || {
+                let page: Events = self.get(&path).map_err(|error| format!("{error:#}"))?;
+                if page.missing.is_empty() {
+                    Ok(page)
+                } else {
+                    Err(format!("missing {:?}", page.missing))
+                }
+            })?;
             events.extend(page.events);
             match page.next_after {
                 Some(next) if next > after => after = next,

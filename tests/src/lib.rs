@@ -9,6 +9,7 @@
 pub mod bench;
 pub mod cluster;
 pub mod command_line;
+pub mod consensus;
 pub mod fault;
 pub mod http;
 pub mod invariants;

@@ -90,6 +90,13 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
     for event in &answer.body.events {
         screen.line(line(screen, event));
     }
+    for missing in &answer.body.missing {
+        let text = format!(
+            "the events of the commands {} to {} are not on this server yet: it is getting them from the others",
+            missing.first, missing.last
+        );
+        screen.say(screen.paint(Tone::Bad, &text));
+    }
     if answer.body.events.is_empty() {
         screen.say("no such events");
     }

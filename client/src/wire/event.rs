@@ -13,6 +13,19 @@ pub struct Events {
     /// True where a server answered from its own copy without a quorum.
     #[serde(default)]
     pub stale: bool,
+    /// Stretches within this page whose events this server does not have yet: it was caught up by a snapshot and is asking
+    /// the other servers for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingEvents>,
+}
+
+/// Commands whose events the answering server lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingEvents {
+    /// The first index.
+    pub first: u64,
+    /// The last index.
+    pub last: u64,
 }
 
 /// Something that happened.

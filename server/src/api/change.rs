@@ -131,6 +131,19 @@ impl Api {
     /// As [`Api::make`]; 400 for `If-Match`, which these changes do not take.
     pub async fn change(&self, terms: &Terms, command: Command, detail: String) -> Result<Reply<Done>, ApiError> {
         refuse_if_match(terms)?;
+        self.change_matching(terms, command, detail).await
+    }
+
+    /// The same for a command that takes the index of `If-Match` itself.
+    ///
+    /// # Errors
+    /// As [`Api::make`]; 412 where its subject has changed since.
+    pub async fn change_matching(
+        &self,
+        terms: &Terms,
+        command: Command,
+        detail: String,
+    ) -> Result<Reply<Done>, ApiError> {
         let made = self.make(terms, command).await?;
         Ok(Reply::ok(made.index, done(made.index, "done", detail)))
     }
@@ -216,7 +229,7 @@ fn refuse_if_match(terms: &Terms) -> Result<(), ApiError> {
     match terms.expect {
         None => Ok(()),
         Some(_) => Err(ApiError::malformed(
-            "If-Match is taken by PUT /v1/config alone in this version; send the request without it",
+            "If-Match is taken by PUT /v1/config and by attributes in this version; send the request without it",
         )),
     }
 }

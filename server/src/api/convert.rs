@@ -13,7 +13,7 @@ use statemachine::state::State;
 use super::ApiError;
 use super::daemon::{containment_text, mode_text};
 use crate::raft::{RaftStatus, Refusal};
-use crate::storage::journal::EventRecord;
+use crate::storage::journal::{EventRecord, Gap};
 
 /// A refusal of the state machine, asked without the log (in a what-if).
 pub fn refusal(rejection: statemachine::Rejection) -> ApiError {
@@ -201,6 +201,15 @@ pub fn group(state: &State, group: &Group) -> wire::package::Group {
         active: active.map(|(_, name)| name.as_str().to_owned()),
         members: members.iter().map(|(_, name)| name.as_str().to_owned()).collect(),
         state: group.health.as_str().to_owned(),
+    }
+}
+
+/// A stretch of events that other servers have.
+pub fn missing_events(gap: &Gap) -> wire::event::MissingEvents {
+    let Gap { first, last } = gap;
+    wire::event::MissingEvents {
+        first: *first,
+        last: *last,
     }
 }
 

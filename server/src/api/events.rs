@@ -56,6 +56,7 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
                 events: page.events.iter().map(convert::event).collect(),
                 next_after: page.next_after.filter(|_| page.more).map(|index| index.0),
                 stale: view.stale,
+                missing: page.gaps.iter().map(convert::missing_events).collect(),
             };
             return Ok(Reply::ok(view.state.applied(), body));
         }

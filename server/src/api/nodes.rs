@@ -124,7 +124,8 @@ pub async fn attribute(
     }
 }
 
-/// `PUT /v1/nodes/N/attributes/KEY`: the body is a JSON string of at most 1 KiB.
+/// `PUT /v1/nodes/N/attributes/KEY`: the body is a JSON string of at most 1 KiB. With `If-Match` only where the key has not
+/// changed since that index.
 pub async fn put_attribute(
     State(api): State<Api>,
     Path((name, key)): Path<(String, String)>,
@@ -132,31 +133,29 @@ pub async fn put_attribute(
     Body(value): Body<String>,
 ) -> Answered<Done> {
     let node = node_name(&api, &name)?;
-    api.change(
-        &terms,
-        Command::SetAttribute {
-            node,
-            key,
-            value: Some(value),
-        },
-        "set".to_owned(),
-    )
-    .await
+    let command = Command::SetAttribute {
+        node,
+        key,
+        value: Some(value),
+        expect: terms.expect,
+    };
+    api.change_matching(&terms, command, "set".to_owned()).await
 }
 
-/// `DELETE /v1/nodes/N/attributes/KEY`.
+/// `DELETE /v1/nodes/N/attributes/KEY`, with `If-Match` as above.
 pub async fn delete_attribute(
     State(api): State<Api>,
     Path((name, key)): Path<(String, String)>,
     terms: Terms,
 ) -> Answered<Done> {
     let node = node_name(&api, &name)?;
-    api.change(
-        &terms,
-        Command::SetAttribute { node, key, value: None },
-        "removed".to_owned(),
-    )
-    .await
+    let command = Command::SetAttribute {
+        node,
+        key,
+        value: None,
+        expect: terms.expect,
+    };
+    api.change_matching(&terms, command, "removed".to_owned()).await
 }
 
 /// A name from a path. One that is no name at all names nothing that exists.

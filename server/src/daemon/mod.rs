@@ -20,6 +20,7 @@ mod news;
 pub mod probes;
 pub mod reconcile;
 pub mod record;
+pub mod recording;
 pub mod report;
 pub mod reset;
 pub mod servers;
@@ -41,6 +42,7 @@ use agents::exec::ExecAgent;
 use event::{DaemonAction, DaemonEvent};
 use link::{ServerLink, Watched};
 use record::{Place, RecordError, RecordFile};
+use recording::Recording;
 
 /// Events that may wait: tasks that make more wait for the loop.
 const EVENTS_MAX: usize = 4_096;
@@ -149,6 +151,7 @@ struct Loop {
     /// What was found while performing an action: handled before anything that waits outside.
     found: std::collections::VecDeque<DaemonEvent>,
     watched: watch::Sender<Watched>,
+    recording: Recording,
 }
 
 impl Loop {
@@ -167,6 +170,8 @@ impl Loop {
             events,
             found: std::collections::VecDeque::new(),
             watched,
+            recording: Recording::from_environment(&config.name)
+                .context("can't begin the recording that PACELINE_RECORDING asks for")?,
         })
     }
 
@@ -199,6 +204,7 @@ impl Loop {
                 }
             };
             log(&event);
+            self.recording.event(&event);
             next = Some(step(&mut self.daemon, boottime_ns(), event));
         }
     }
@@ -206,11 +212,15 @@ impl Loop {
     /// Performs actions in order. True: this process is to end.
     fn perform(&mut self, actions: Vec<DaemonAction>) -> anyhow::Result<bool> {
         for action in actions {
+            self.recording.action(&action);
             match action {
-                DaemonAction::Record => self
-                    .record
-                    .write(&self.daemon.record())
-                    .context("a daemon that can't record may not go on")?,
+                DaemonAction::Record => {
+                    let record = self.daemon.record();
+                    self.record
+                        .write(&record)
+                        .context("a daemon that can't record may not go on")?;
+                    self.recording.recorded(&record);
+                }
                 DaemonAction::Spawn { key, spec } => {
                     let event = match self.agent.spawn(&key, *spec) {
                         Ok((supervisor, cgroup)) => DaemonEvent::Spawned {

@@ -113,6 +113,17 @@ pub fn decode_batch(bytes: &BatchBytes) -> Result<Batch, CodecError> {
     decode("a log entry", &bytes.0)
 }
 
+/// The commands in a stored entry, for whoever checks what servers have applied; none in entries of Raft's own.
+///
+/// # Errors
+/// [`CodecError`].
+pub fn commands(stored: &storage::LogEntry) -> Result<Option<Batch>, CodecError> {
+    match &stored.payload {
+        storage::Payload::Batch(bytes) => decode("a log entry", bytes).map(Some),
+        storage::Payload::Blank | storage::Payload::Membership(_) => Ok(None),
+    }
+}
+
 fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(0xa0 | u8::try_from(text.len()).unwrap_or(0x1f)); // at most 31 bytes
     out.extend_from_slice(text.as_bytes());

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, ProposeError, ReadError};
 use super::clock::ClusterClock;
+use super::environment::{Environment, Workers, done_by};
 use super::leadership::{self, Leadership};
 use super::log_store::LogStore;
 use super::machine::{Applied, Machine};
@@ -22,12 +23,10 @@ use super::network::Network;
 use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::{self, Proposals, Scope};
 use super::read::{self, Reads};
-use super::transport::{HttpTransport, PeerTransport, Target};
+use super::transport::{PeerTransport, Target};
 use super::type_config::{Peer, Raft};
-use super::{member, timer};
-use crate::storage::{
-    Backend, Database, Fatal, Identity, IdentityError, Journal, Log, Phase, SnapshotDirectory, Writer,
-};
+use super::{backfill, member, relinquish, timer};
+use crate::storage::{Backend, Fatal, Identity, IdentityError, Journal, Log, Phase, SnapshotDirectory, Writer};
 
 /// And after so many commands, because one entry may hold a thousand.
 const SNAPSHOT_COMMANDS: u64 = 200_000;
@@ -58,6 +57,7 @@ pub(super) struct Core {
     pub applied: Applied,
     pub clock: ClusterClock,
     pub transport: Arc<dyn PeerTransport>,
+    pub workers: Arc<dyn Workers>,
     pub leadership: watch::Sender<Leadership>,
     pub proposals: Proposals,
     pub reads: Reads,
@@ -71,7 +71,12 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn open(options: RaftOptions, tuning: RaftTuning) -> Result<Self, StartError> {
+    /// On this machine where no other environment is given.
+    pub(super) fn open(
+        options: RaftOptions,
+        tuning: RaftTuning,
+        environment: Option<Environment>,
+    ) -> Result<Self, StartError> {
         NodeName::new(&options.name)
             .map_err(|error| StartError::Options(format!("name {:?}: {error}", options.name)))?;
         let directory = options.data_dir.join("server");
@@ -84,9 +89,16 @@ impl Core {
         std::fs::create_dir_all(&directory).map_err(io)?;
         let fatal = Fatal::new(&options.data_dir, tuning.on_fatal);
         fatal.report_last_run();
-        let backend: Arc<dyn Backend> = Arc::new(Database::open(&directory.join("db"))?);
+        let Environment {
+            transport,
+            backend,
+            writer,
+            workers,
+        } = match environment {
+            Some(environment) => environment,
+            None => Environment::of_this_machine(&directory, &fatal)?,
+        };
         let identity = Identity::load(&directory, backend.as_ref(), &options.name)?;
-        let writer = Writer::start(Arc::clone(&backend), fatal.clone()).map_err(io)?;
         let log = Log::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
         let journal = Journal::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
         let snapshots = SnapshotDirectory::open(&directory.join("snapshots"))?;
@@ -140,7 +152,8 @@ impl Core {
             snapshots,
             applied: Applied::new(),
             clock: ClusterClock::default(),
-            transport: Arc::new(HttpTransport::default()),
+            transport,
+            workers,
             leadership: watch::Sender::new(Leadership::default()),
             proposals,
             reads,
@@ -161,6 +174,7 @@ impl Core {
             self.journal.clone(),
             self.snapshots.clone(),
             self.fatal.clone(),
+            Arc::clone(&self.workers),
         );
         let raft = Raft::new(
             identity.member,
@@ -189,6 +203,8 @@ impl Core {
         self.spawn(timer::run(Arc::clone(self)));
         self.spawn(snapshots(Arc::clone(self)));
         self.spawn(member::tidy(Arc::clone(self)));
+        self.spawn(backfill::run(Arc::clone(self)));
+        self.spawn(relinquish::run(Arc::clone(self)));
         Ok(())
     }
 
@@ -241,9 +257,9 @@ impl Core {
 
     /// Saves who this server is, durably.
     pub(super) async fn set_identity(self: &Arc<Self>, identity: Identity) -> Result<(), StartError> {
-        let core = Arc::clone(self);
-        let saved = identity.clone();
-        tokio::task::spawn_blocking(move || saved.save(&core.directory, &core.writer))
+        identity.save_in_log(&self.directory, &self.writer).await?;
+        let (saved, directory) = (identity.clone(), self.directory.clone());
+        done_by(&self.workers, move || saved.save_in_file(&directory))
             .await
             .map_err(|error| StartError::Raft(error.to_string()))??;
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);

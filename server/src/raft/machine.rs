@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::codec;
+use super::environment::{Workers, done_by};
 use super::type_config::{Answers, BatchBytes, LogId, StoredMembership, TypeConfig, log_id, stored_log_id};
 use crate::storage::{
     EventRecord, Fatal, Gap, Journal, LogId as StoredLogId, SnapshotDirectory, SnapshotHeader, StoredSnapshot,
@@ -86,6 +87,7 @@ pub struct Machine {
     journal: Journal,
     snapshots: SnapshotDirectory,
     fatal: Fatal,
+    workers: Arc<dyn Workers>,
     last: Option<LogId>,
     membership: StoredMembership,
 }
@@ -93,12 +95,19 @@ pub struct Machine {
 impl Machine {
     /// A machine that starts empty; openraft installs the newest snapshot and applies what follows it.
     #[must_use]
-    pub fn new(applied: Applied, journal: Journal, snapshots: SnapshotDirectory, fatal: Fatal) -> Self {
+    pub fn new(
+        applied: Applied,
+        journal: Journal,
+        snapshots: SnapshotDirectory,
+        fatal: Fatal,
+        workers: Arc<dyn Workers>,
+    ) -> Self {
         Self {
             applied,
             journal,
             snapshots,
             fatal,
+            workers,
             last: None,
             membership: StoredMembership::default(),
         }
@@ -220,6 +229,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             membership: self.membership.clone(),
             snapshots: self.snapshots.clone(),
             journal: self.journal.clone(),
+            workers: Arc::clone(&self.workers),
         }
     }
 
@@ -229,9 +239,17 @@ impl RaftStateMachine<TypeConfig> for Machine {
         snapshot: StoredSnapshot,
     ) -> Result<(), io::Error> {
         let snapshots = self.snapshots.clone();
-        let received = !snapshots.holds(&snapshot);
+        if !snapshots.holds(&snapshot) {
+            // On disk before the snapshot is: a restart begins from that, and must know what its journal lacks.
+            self.journal
+                .add_gap(Gap {
+                    first: self.applied.state().applied().next().0,
+                    last: snapshot.header.command,
+                })
+                .await?;
+        }
         // A whole new state is made beside the present one, then swapped: nobody sees half of it.
-        let (state, header) = tokio::task::spawn_blocking(move || -> io::Result<(State, SnapshotHeader)> {
+        let (state, header) = done_by(&self.workers, move || -> io::Result<(State, SnapshotHeader)> {
             let body = snapshot.body().map_err(io::Error::other)?;
             let stored: statemachine::snapshot::v1::Snapshot =
                 rmp_serde::from_slice(&body).map_err(io::Error::other)?;
@@ -239,19 +257,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
             snapshots.take(&snapshot).map_err(io::Error::other)?;
             Ok((state, snapshot.header))
         })
-        .await
-        .map_err(io::Error::other)??;
+        .await??;
         let index = state.applied();
-        {
-            let mut guard = self.applied.lock();
-            if received {
-                self.journal.add_gap(Gap {
-                    first: guard.applied().next().0,
-                    last: index.0,
-                });
-            }
-            *guard = Arc::new(state);
-        }
+        *self.applied.lock() = Arc::new(state);
         self.last = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.applied.inner.entry.send_replace(header.last());
@@ -291,6 +299,7 @@ pub struct Builder {
     membership: StoredMembership,
     snapshots: SnapshotDirectory,
     journal: Journal,
+    workers: Arc<dyn Workers>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -306,14 +315,15 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
                 .to_vec(),
         };
         let (state, snapshots, journal) = (Arc::clone(&self.state), self.snapshots.clone(), self.journal.clone());
-        let stored = tokio::task::spawn_blocking(move || -> io::Result<StoredSnapshot> {
+        // After a crash the log is replayed from the snapshot on: what came before it must be in the journal.
+        journal.sync().await?;
+        let stored = done_by(&self.workers, move || -> io::Result<StoredSnapshot> {
             let body = rmp_serde::to_vec_named(&statemachine::snapshot::to_stored(&state)).map_err(io::Error::other)?;
             let stored = snapshots.save(&header, &body).map_err(io::Error::other)?;
             journal.trim()?;
             Ok(stored)
         })
-        .await
-        .map_err(io::Error::other)??;
+        .await??;
         snapshot(stored)
     }
 }

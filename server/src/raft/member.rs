@@ -256,18 +256,19 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
             .filter(|known| known.witness)
             .map(|known| known.id.0)
             .collect();
-        // A witness would only pass the lead on: it gets it where somebody asks for that by name.
-        let voters: Vec<u64> = metrics
-            .membership_config
-            .voter_ids()
-            .filter(|id| to.is_some() || !witnesses.contains(id))
-            .collect();
+        let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+        let last = metrics.last_log_index.unwrap_or(0);
         let behind = metrics.replication.iter().flatten();
         let best = behind
-            .filter(|(id, _)| voters.contains(id) && to.is_none_or(|to| to.0 == **id))
+            .filter(|(id, _)| voters.contains(id) && now.leader != Some(MemberId(**id)))
+            .filter(|(id, _)| to.is_none_or(|to| to.0 == **id))
             .map(|(id, matched)| (matched.as_ref().map_or(0, |matched| matched.index()), *id))
-            .max();
-        (best, metrics.last_log_index.unwrap_or(0))
+            // A witness would only pass the lead on: it gets it where nobody else could take it now.
+            .max_by_key(|(matched, id)| {
+                let ready = last.saturating_sub(*matched) <= CAUGHT_UP_ENTRIES;
+                (ready, !witnesses.contains(id), *matched, *id)
+            });
+        (best, last)
     };
     let Some((matched, target)) = best else {
         let text = to.map_or("no other server votes".to_owned(), |to| {

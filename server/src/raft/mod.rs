@@ -6,9 +6,11 @@
 //! the runtime on which [`RaftNode::open`] is called; the handle may be used from any other.
 
 mod answer;
+mod backfill;
 mod clock;
 mod codec;
 mod core;
+mod environment;
 mod join;
 mod leadership;
 mod log_store;
@@ -19,6 +21,7 @@ mod node;
 mod options;
 mod propose;
 mod read;
+mod relinquish;
 mod routes;
 mod timer;
 mod transport;
@@ -26,10 +29,13 @@ mod type_config;
 
 pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
 pub use clock::{BootTime, wall_ms};
+pub use codec::{CodecError, commands};
+pub use environment::{BlockingThreads, Environment, Work, Workers};
 pub use leadership::Leadership;
 pub use member::MemberError;
 pub use node::{RaftNode, RaftStatus};
 pub use options::{RaftOptions, RaftTuning, StartError};
+pub use transport::{CallError, HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE, Lane, PeerTransport, Target};
 
 #[cfg(test)]
 mod tests;

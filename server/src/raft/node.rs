@@ -17,11 +17,12 @@ use tokio::sync::watch;
 use super::answer::{Answer, ProposeError, ReadError};
 use super::clock::BootTime;
 use super::core::Core;
+use super::environment::{Environment, done_by};
 use super::leadership::Leadership;
 use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::Scope;
 use super::read::ReadScope;
-use super::{join, member, routes};
+use super::{join, member, relinquish, routes};
 use crate::storage::{Journal, Phase};
 use crate::timers::Timers;
 
@@ -70,7 +71,24 @@ impl RaftNode {
     /// [`StartError`].
     pub async fn open_tuned(options: RaftOptions, tuning: RaftTuning) -> Result<Self, StartError> {
         tuning.timers.check()?;
-        let core = Arc::new(Core::open(options, tuning)?);
+        Self::begin(Core::open(options, tuning, None)?).await
+    }
+
+    /// As [`RaftNode::open_tuned`], on another network and another disk than this machine's.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn open_in(
+        environment: Environment,
+        options: RaftOptions,
+        tuning: RaftTuning,
+    ) -> Result<Self, StartError> {
+        tuning.timers.check()?;
+        Self::begin(Core::open(options, tuning, Some(environment))?).await
+    }
+
+    async fn begin(core: Core) -> Result<Self, StartError> {
+        let core = Arc::new(core);
         let node = Self { core };
         if let Some(identity) = node.core.identity()
             && !matches!(identity.phase, Phase::Joining { .. })
@@ -268,6 +286,11 @@ impl RaftNode {
         member::hand_over(&self.core, to).await
     }
 
+    /// Gives the lead away, where this server has it, before it ends. Tried for `within`; then an election must do.
+    pub async fn relinquish(&self, within: Duration) {
+        relinquish::before_the_end(&self.core, within).await;
+    }
+
     /// Asked before the lead is handed over: refuses while a node might lose its lease by it.
     pub fn set_hand_over_guard(&self, guard: impl Fn(&State) -> Result<(), String> + Send + Sync + 'static) {
         let _ = self.core.hand_over_guard.set(Box::new(guard));
@@ -280,7 +303,7 @@ impl RaftNode {
             let _ = raft.shutdown().await;
         }
         let core = Arc::clone(&self.core);
-        let _ = tokio::task::spawn_blocking(move || {
+        let _ = done_by(&self.core.workers, move || {
             core.writer.stop();
             core.backend.close();
         })

@@ -3,6 +3,9 @@
 //! Every request names the cluster and the member that it is for; one for another is refused, because an address may by
 //! now belong to somebody else.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +22,19 @@ use futures_util::TryStreamExt as _;
 use openraft::raft::{AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse};
 use serde::Serialize;
 use statemachine::id::MemberId;
-use tokio::io::AsyncWriteExt as _;
 
 use super::answer::ProposeError;
+use super::backfill::{self, AskEvents};
 use super::codec::{self, Append, Appended, AskVote, Transfer, Transferred, Voted};
 use super::core::Core;
+use super::environment::done_by;
 use super::join::{AskAdmission, AskPromotion};
 use super::machine;
 use super::member;
 use super::network::append_request;
 use super::propose::{Answered, Forwarded, Scope};
 use super::read::{ReadIndex, ReadScope};
+use super::relinquish;
 use super::transport::{HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE};
 use super::type_config::{BatchBytes, Raft, TypeConfig};
 
@@ -49,6 +54,8 @@ pub(super) fn routes(core: Arc<Core>) -> Router {
         .route("/peer/v1/propose", post(propose))
         .route("/peer/v1/read_index", post(read_index))
         .route("/peer/v1/change", post(change))
+        .route("/peer/v1/events", post(events))
+        .route("/peer/v1/fitness", post(fitness))
         .route("/peer/v1/snapshot", post(snapshot).layer(DefaultBodyLimit::disable()))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), check_member));
     Router::new()
@@ -220,6 +227,18 @@ async fn change(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
     answer("change", &member::passed_on(&core, asked).await)
 }
 
+async fn events(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
+    let ask = codec::decode::<AskEvents>("events", &body)?;
+    let told = backfill::tell(&core, ask)
+        .await
+        .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    answer("events", &told)
+}
+
+async fn fitness(State(core): State<Arc<Core>>, _body: Bytes) -> Answer {
+    answer("fitness", &relinquish::fitness(&core))
+}
+
 async fn join(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
     raft(&core)?;
     answer(
@@ -253,7 +272,7 @@ async fn snapshot(State(core): State<Arc<Core>>, headers: HeaderMap, body: Body)
     let vote = vote.ok_or_else(|| Refused(StatusCode::BAD_REQUEST, format!("{HEADER_VOTE} is missing")))?;
     let raft = raft(&core)?;
     let part = core.snapshots.part();
-    let outcome = receive(&part, body).await;
+    let outcome = receive(&core, &part, body).await;
     let broken = |error: &dyn std::fmt::Display| {
         Refused(
             StatusCode::BAD_REQUEST,
@@ -273,17 +292,18 @@ async fn snapshot(State(core): State<Arc<Core>>, headers: HeaderMap, body: Body)
         Err(refused) => Err(refused),
     };
     // Where it was installed it has another name by now.
-    let _ = tokio::fs::remove_file(&part).await;
+    let _ = done_by(&core.workers, move || std::fs::remove_file(part)).await;
     answer("snapshot", &codec::wire_vote(&installed?.vote))
 }
 
-async fn receive(part: &std::path::Path, body: Body) -> std::io::Result<()> {
-    let mut file = tokio::fs::File::create(part).await?;
+async fn receive(core: &Core, part: &Path, body: Body) -> std::io::Result<()> {
+    let path = part.to_owned();
+    let mut file = done_by(&core.workers, move || File::create(path)).await??;
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.try_next().await.map_err(std::io::Error::other)? {
-        file.write_all(&piece).await?;
+        file = done_by(&core.workers, move || file.write_all(&piece).map(|()| file)).await??;
     }
-    file.flush().await
+    Ok(())
 }
 
 fn parse_vote(text: &str) -> Option<codec::WireVote> {

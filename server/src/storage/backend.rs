@@ -35,16 +35,33 @@ impl Family {
     }
 }
 
-#[derive(Debug)]
-pub(super) enum Change {
-    Put { family: Family, key: Vec<u8>, value: Bytes },
-    DeleteRange { family: Family, from: Vec<u8>, to: Vec<u8> },
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Sets a key.
+    Put {
+        /// Where.
+        family: Family,
+        /// Which.
+        key: Vec<u8>,
+        /// To what.
+        value: Bytes,
+    },
+    /// Deletes the keys from `from` up to but not including `to`.
+    DeleteRange {
+        /// Where.
+        family: Family,
+        /// The first.
+        from: Vec<u8>,
+        /// The first that stays.
+        to: Vec<u8>,
+    },
 }
 
 /// Changes that become true together, in this order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
-    pub(super) changes: Vec<Change>,
+    changes: Vec<Change>,
 }
 
 impl Batch {
@@ -69,6 +86,12 @@ impl Batch {
     /// Puts the changes of `later` after these.
     pub fn append(&mut self, later: Self) {
         self.changes.extend(later.changes);
+    }
+
+    /// The changes, in order.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// Roughly how many bytes it writes.

@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::backend::{Backend, Batch, Family};
 use super::keys::META_IDENTITY;
@@ -274,23 +275,34 @@ impl Identity {
         Ok(Some(found))
     }
 
-    /// Writes both copies, the database's first, and returns once they are on disk.
+    /// Writes the database's copy, which comes first, and returns once it is on disk.
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn save(&self, directory: &Path, writer: &Writer) -> Result<(), IdentityError> {
-        let path = directory.join(FILE);
+    pub async fn save_in_log(&self, directory: &Path, writer: &Writer) -> Result<(), IdentityError> {
         let io = |source| IdentityError::Io {
-            path: path.clone(),
+            path: directory.join("db"),
             source,
         };
-        let text = serde_json::to_vec_pretty(self).map_err(|error| io(io::Error::other(error)))?;
         let mut batch = Batch::default();
-        batch.put(Family::Meta, META_IDENTITY, text.clone());
-        let (tell, hear) = std::sync::mpsc::sync_channel(1);
+        batch.put(Family::Meta, META_IDENTITY, self.text().map_err(io)?);
+        let (tell, hear) = oneshot::channel();
         writer.write_durably(batch, Box::new(move |outcome| drop(tell.send(outcome))));
-        hear.recv().map_err(|error| io(io::Error::other(error)))?.map_err(io)?;
-        write_whole(&path, &text).map_err(io)
+        hear.await.map_err(|error| io(io::Error::other(error)))?.map_err(io)
+    }
+
+    /// Writes the readable copy and returns once it is on disk.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn save_in_file(&self, directory: &Path) -> Result<(), IdentityError> {
+        let path = directory.join(FILE);
+        let written = self.text().and_then(|text| write_whole(&path, &text));
+        written.map_err(|source| IdentityError::Io { path, source })
+    }
+
+    fn text(&self) -> io::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).map_err(io::Error::other)
     }
 
     fn describe(&self) -> String {

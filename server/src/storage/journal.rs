@@ -1,7 +1,9 @@
 //! The event journal: what happened, for people, kept on every server.
 //!
 //! Events are written without a sync of their own: after a crash, replaying the log makes the same events again, and
-//! the log is purged only after a sync. The newest stay in memory, so that whoever waited for an index finds its events.
+//! a snapshot, which replay begins from, is made only after [`Journal::sync`]. The newest stay in memory, so that whoever
+//! waited for an index finds its events. A server that gets a snapshot in place of the log lacks the events of that
+//! stretch: it records the [`Gap`] and gets them from the other servers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use statemachine::id::Index;
+use tokio::sync::{oneshot, watch};
 
 use super::backend::{Backend, Batch, Family};
 use super::keys::{META_GAPS, journal_id, journal_key};
@@ -61,6 +64,27 @@ pub struct Gap {
     pub last: u64,
 }
 
+impl Gap {
+    /// What is left of it once `filled` is there.
+    fn without(self, filled: Self) -> impl Iterator<Item = Self> {
+        let before = Self {
+            first: self.first,
+            last: self.last.min(filled.first.saturating_sub(1)),
+        };
+        let after = Self {
+            first: self.first.max(filled.last.saturating_add(1)),
+            last: self.last,
+        };
+        let apart = filled.last < self.first || filled.first > self.last;
+        let pieces = if apart {
+            [Some(self), None]
+        } else {
+            [Some(before), Some(after)]
+        };
+        pieces.into_iter().flatten().filter(|gap| gap.first <= gap.last)
+    }
+}
+
 /// Which events are wanted; an empty filter wants the newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
@@ -103,6 +127,8 @@ pub struct Journal {
     backend: Arc<dyn Backend>,
     writer: Writer,
     shared: Arc<Mutex<Shared>>,
+    /// How many gaps there are: wakes whoever fills them.
+    gap_count: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -123,6 +149,7 @@ impl Journal {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
             None => Vec::new(),
         };
+        let gap_count = watch::Sender::new(gaps.len());
         let shared = Shared {
             gaps,
             ..Shared::default()
@@ -131,6 +158,7 @@ impl Journal {
             backend,
             writer,
             shared: Arc::new(Mutex::new(shared)),
+            gap_count,
         })
     }
 
@@ -159,29 +187,92 @@ impl Journal {
         self.writer.write_lazily(batch, Some(Box::new(done)));
     }
 
-    /// Records that the events of these commands are not here.
-    pub(crate) fn add_gap(&self, gap: Gap) {
+    /// Resolves once everything appended so far is on disk.
+    ///
+    /// # Errors
+    /// Where it could not be written.
+    pub(crate) async fn sync(&self) -> io::Result<()> {
+        self.write(Batch::default(), Durability::Now).await
+    }
+
+    /// Records durably that the events of these commands are not here.
+    ///
+    /// # Errors
+    /// Where it could not be written.
+    pub(crate) async fn add_gap(&self, gap: Gap) -> io::Result<()> {
         if gap.first > gap.last {
-            return;
+            return Ok(());
         }
-        let mut shared = self.lock();
-        shared.gaps.push(gap);
-        shared.gaps.sort_by_key(|gap| (gap.first, gap.last));
-        while shared.gaps.len() > GAPS_MAX {
-            let merged = Gap {
-                first: shared.gaps[0].first,
-                last: shared.gaps[1].last.max(shared.gaps[0].last),
-            };
-            shared.gaps.splice(..2, [merged]);
-        }
-        match serde_json::to_vec(&shared.gaps) {
-            Ok(bytes) => {
-                let mut batch = Batch::default();
-                batch.put(Family::Meta, META_GAPS, bytes);
-                self.writer.write_lazily(batch, None);
+        let batch = self.change_gaps(|gaps| {
+            gaps.push(gap);
+            gaps.sort_by_key(|gap| (gap.first, gap.last));
+            while gaps.len() > GAPS_MAX {
+                let merged = Gap {
+                    first: gaps[0].first,
+                    last: gaps[1].last.max(gaps[0].last),
+                };
+                gaps.splice(..2, [merged]);
             }
-            Err(error) => tracing::error!(%error, "the journal's gaps could not be encoded"),
+        })?;
+        self.write(batch, Durability::Now).await
+    }
+
+    /// The stretches whose events are not here, oldest first.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.lock().gaps.clone()
+    }
+
+    /// How many gaps there are.
+    pub(crate) fn gap_count(&self) -> watch::Receiver<usize> {
+        self.gap_count.subscribe()
+    }
+
+    /// Adds events of another server: all that there are of the commands `range`. They can be read, and the gap is closed
+    /// there, when this returns.
+    ///
+    /// # Errors
+    /// Where they could not be written; the gap stays then.
+    pub(crate) async fn fill(&self, range: Gap, records: Vec<EventRecord>) -> io::Result<()> {
+        let mut batch = Batch::default();
+        for record in &records {
+            batch.put(
+                Family::Journal,
+                &journal_key(record.index, record.sequence),
+                encode(record)?,
+            );
         }
+        // The events first: a crash between the two only asks for them again.
+        self.write(batch, Durability::Later).await?;
+        self.lock().insert(records);
+        let batch = self.change_gaps(|gaps| {
+            *gaps = gaps.iter().flat_map(|gap| gap.without(range)).collect();
+        })?;
+        self.write(batch, Durability::Later).await
+    }
+
+    fn change_gaps(&self, change: impl FnOnce(&mut Vec<Gap>)) -> io::Result<Batch> {
+        let mut shared = self.lock();
+        change(&mut shared.gaps);
+        self.gap_count.send_replace(shared.gaps.len());
+        let mut batch = Batch::default();
+        let bytes = serde_json::to_vec(&shared.gaps).map_err(io::Error::other)?;
+        batch.put(Family::Meta, META_GAPS, bytes);
+        Ok(batch)
+    }
+
+    async fn write(&self, batch: Batch, durability: Durability) -> io::Result<()> {
+        let (told, outcome) = oneshot::channel();
+        let done = Box::new(move |outcome| {
+            let _ = told.send(outcome);
+        });
+        match durability {
+            Durability::Now => self.writer.write_durably(batch, done),
+            Durability::Later => self.writer.write_lazily(batch, Some(done)),
+        }
+        outcome
+            .await
+            .map_err(|_| io::Error::other("the writer of the log has stopped"))?
     }
 
     /// The last index that has an event here; 0 for none.
@@ -337,6 +428,20 @@ impl Journal {
 }
 
 impl Shared {
+    /// Puts events of another server among the recent ones, where these reach back so far: readers take all that is newer
+    /// than the oldest recent one from memory.
+    fn insert(&mut self, records: Vec<EventRecord>) {
+        let Some(oldest) = self.recent.front().map(|record| record.index) else {
+            return;
+        };
+        let newer = records.into_iter().filter(|record| record.index > oldest).map(Arc::new);
+        let mut all: Vec<Arc<EventRecord>> = self.recent.drain(..).chain(newer).collect();
+        all.sort_by_key(|record| (record.index, record.sequence));
+        all.dedup_by_key(|record| (record.index, record.sequence));
+        self.recent = all.into();
+        self.trim();
+    }
+
     /// Whole indexes only: a page never begins within one.
     fn trim(&mut self) {
         while self.recent.len() > RECENT_EVENTS_MAX
@@ -348,6 +453,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// When a write must be on disk.
+enum Durability {
+    Now,
+    /// With the next durable write.
+    Later,
 }
 
 enum Direction {
@@ -557,12 +669,12 @@ mod tests {
         writer.stop();
     }
 
-    #[test]
-    fn what_was_written_is_there_after_a_restart_and_gaps_are_told() {
+    #[tokio::test]
+    async fn what_was_written_is_there_after_a_restart_and_gaps_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let (first, database, writer) = journal(folder.path());
         first.append(vec![record(1, 0, "a")]);
-        first.add_gap(Gap { first: 2, last: 8 });
+        first.add_gap(Gap { first: 2, last: 8 }).await.unwrap();
         first.append(vec![record(9, 0, "b")]);
         writer.stop();
         database.close();
@@ -592,6 +704,53 @@ mod tests {
         assert_eq!((late.events.len(), late.gaps.len()), (1, 0));
         assert_eq!(again.last_index(), 9);
         writer.stop();
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_filled_piece_by_piece_and_read_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _, writer) = journal(folder.path());
+        journal.append(vec![record(1, 0, "a")]);
+        journal.add_gap(Gap { first: 2, last: 8 }).await.unwrap();
+        journal.append(vec![record(9, 0, "z")]);
+        let all = EventFilter {
+            after: Some(Index(0)),
+            ..EventFilter::default()
+        };
+        journal
+            .fill(Gap { first: 2, last: 4 }, vec![record(2, 0, "b"), record(4, 0, "c")])
+            .await
+            .unwrap();
+        assert_eq!(journal.gaps(), [Gap { first: 5, last: 8 }]);
+        // Filled twice, as after a crash between the two writes.
+        journal
+            .fill(Gap { first: 4, last: 6 }, vec![record(4, 0, "c"), record(6, 0, "d")])
+            .await
+            .unwrap();
+        journal.fill(Gap { first: 7, last: 20 }, vec![]).await.unwrap();
+        assert_eq!(journal.gaps(), []);
+        let page = journal.read(&all, 10).unwrap();
+        assert_eq!(
+            page.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c", "d", "z"]
+        );
+        writer.stop();
+    }
+
+    #[test]
+    fn what_is_left_of_a_gap() {
+        let gap = Gap { first: 5, last: 10 };
+        let left = |first, last| {
+            gap.without(Gap { first, last })
+                .map(|gap| (gap.first, gap.last))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left(1, 4), [(5, 10)]);
+        assert_eq!(left(11, 12), [(5, 10)]);
+        assert_eq!(left(1, 5), [(6, 10)]);
+        assert_eq!(left(7, 8), [(5, 6), (9, 10)]);
+        assert_eq!(left(5, 10), []);
+        assert_eq!(left(8, 20), [(5, 7)]);
     }
 
     #[test]

@@ -16,14 +16,16 @@ mod identity;
 pub mod journal;
 mod keys;
 mod log;
+mod pace;
 mod snapshot;
 mod writer;
 
-pub use backend::{Backend, Batch, Database, Family, OpenError};
+pub use backend::{Backend, Batch, Change, Database, Family, OpenError, Visit};
 pub use entry::{DecodeError, LogEntry, LogId, Payload, Vote};
 pub use fatal::{Fatal, FatalAction};
 pub use identity::{Identity, IdentityError, Phase};
 pub use journal::{EventFilter, EventPage, EventRecord, Gap, Journal};
 pub use log::{Done, Log};
+pub use pace::DiskPace;
 pub use snapshot::{SnapshotDirectory, SnapshotFileError, SnapshotHeader, StoredSnapshot};
-pub use writer::Writer;
+pub use writer::{Completion, Job, WriteQueue, Writer};

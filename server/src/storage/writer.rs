@@ -4,9 +4,11 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::backend::{Backend, Batch};
 use super::fatal::Fatal;
+use super::pace::DiskPace;
 
 /// How many jobs may wait. Raft keeps at most two batches and one append in flight, so a full queue means that the
 /// disk has stopped; then whoever asks waits, and heartbeats stop too, which is what a server with a dead disk owes.
@@ -17,10 +19,22 @@ const DRAIN_BYTES_MAX: usize = 16 << 20;
 /// Called once with the outcome, on the writer's thread: it must only pass it on.
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-struct Job {
-    batch: Batch,
-    durable: bool,
-    done: Option<Completion>,
+/// Something to be written.
+pub struct Job {
+    /// What.
+    pub batch: Batch,
+    /// Whether it must be on disk before `done` is called.
+    pub durable: bool,
+    /// Who hears of it.
+    pub done: Option<Completion>,
+}
+
+/// Writes jobs in the order in which they are put: the writer's thread, or a simulated disk in its place.
+pub trait WriteQueue: Send + Sync + 'static {
+    /// Puts a job behind all others.
+    fn put(&self, job: Job);
+    /// Ends after all that was put, and waits for the end.
+    fn stop(&self);
 }
 
 enum Message {
@@ -28,11 +42,17 @@ enum Message {
     Stop,
 }
 
-/// A handle to the writer thread.
+/// A handle to the one that writes.
 #[derive(Clone)]
 pub struct Writer {
+    queue: Arc<dyn WriteQueue>,
+    pace: DiskPace,
+}
+
+/// The thread that writes to a database.
+struct WriterThread {
     queue: SyncSender<Message>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
@@ -42,18 +62,39 @@ impl Writer {
     /// Where the system gives no thread.
     pub fn start(backend: Arc<dyn Backend>, fatal: Fatal) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
+        let pace = DiskPace::default();
+        let measured = pace.clone();
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
-            .spawn(move || run(backend.as_ref(), &jobs, &fatal))?;
-        Ok(Self {
+            .spawn(move || run(backend.as_ref(), &jobs, &fatal, &measured))?;
+        let thread = WriterThread {
             queue,
-            thread: Arc::new(Mutex::new(Some(thread))),
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok(Self {
+            queue: Arc::new(thread),
+            pace,
         })
+    }
+
+    /// Writes through another queue than a thread of its own.
+    #[must_use]
+    pub fn through(queue: Arc<dyn WriteQueue>) -> Self {
+        Self {
+            queue,
+            pace: DiskPace::default(),
+        }
+    }
+
+    /// How fast the disk is.
+    #[must_use]
+    pub fn pace(&self) -> &DiskPace {
+        &self.pace
     }
 
     /// Writes after all that was asked for earlier and calls `done` once it is on disk.
     pub fn write_durably(&self, batch: Batch, done: Completion) {
-        self.send(Job {
+        self.queue.put(Job {
             batch,
             durable: true,
             done: Some(done),
@@ -62,7 +103,7 @@ impl Writer {
 
     /// Writes after all that was asked for earlier; durable with the next durable write. `done` is called once it can be read.
     pub fn write_lazily(&self, batch: Batch, done: Option<Completion>) {
-        self.send(Job {
+        self.queue.put(Job {
             batch,
             durable: false,
             done,
@@ -71,14 +112,12 @@ impl Writer {
 
     /// Ends the thread after all that was asked for, and waits for its end.
     pub fn stop(&self) {
-        let _ = self.queue.send(Message::Stop);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        self.queue.stop();
     }
+}
 
-    fn send(&self, job: Job) {
+impl WriteQueue for WriterThread {
+    fn put(&self, job: Job) {
         let Err(refused) = self.queue.send(Message::Write(job)) else {
             return;
         };
@@ -86,9 +125,17 @@ impl Writer {
             done(Err(io::Error::other("the writer of the log has stopped")));
         }
     }
+
+    fn stop(&self) {
+        let _ = self.queue.send(Message::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
 }
 
-fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal) {
+fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal, pace: &DiskPace) {
     loop {
         let Ok(Message::Write(first)) = jobs.recv() else { return };
         let mut stop = false;
@@ -112,9 +159,16 @@ fn run(backend: &dyn Backend, jobs: &Receiver<Message>, fatal: &Fatal) {
             }
         }
         // Order: write, one sync for all, and only then anybody hears of it.
+        let sync = durable || stop;
+        if sync {
+            pace.begin(Instant::now());
+        }
         let outcome = backend
             .write(batch)
-            .and_then(|()| if durable || stop { backend.sync() } else { Ok(()) });
+            .and_then(|()| if sync { backend.sync() } else { Ok(()) });
+        if sync {
+            pace.end(Instant::now());
+        }
         match outcome {
             Ok(()) => done.into_iter().for_each(|done| done(Ok(()))),
             Err(error) => {

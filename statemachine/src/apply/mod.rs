@@ -128,7 +128,12 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
         Command::Move { package, to } => control::move_package(draft, package, to),
         Command::Clear { package } => control::clear(draft, package),
         Command::SetDrain { node, drain } => node::set_drain(draft, node, *drain),
-        Command::SetAttribute { node, key, value } => node::set_attribute(draft, node, key, value.as_deref()),
+        Command::SetAttribute {
+            node,
+            key,
+            value,
+            expect,
+        } => node::set_attribute(draft, node, key, value.as_deref(), *expect),
         Command::ConfirmDown { node, by } => session::confirm_down(draft, node, by),
         Command::RegisterNode(registration) => node::register(draft, registration),
         Command::Observe {

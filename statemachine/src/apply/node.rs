@@ -12,7 +12,7 @@ use crate::command::RegisterNode;
 use crate::draft::{Cause, Draft};
 use crate::effect::Effect;
 use crate::event::{Arrival, EventKind, Proof};
-use crate::id::{Generation, NodeId, NodeIx, NodeName, SessionId};
+use crate::id::{Generation, Index, NodeId, NodeIx, NodeName, SessionId};
 use crate::load::Loads;
 use crate::node::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Attributes, Node, NodeStatus};
 use crate::outcome::{Accepted, Outcome, Rejection};
@@ -163,7 +163,14 @@ pub(super) fn set_drain(draft: &mut Draft<'_>, name: &NodeName, drain: bool) -> 
     Ok(Accepted::Done)
 }
 
-pub(super) fn set_attribute(draft: &mut Draft<'_>, name: &NodeName, key: &str, value: Option<&str>) -> Outcome {
+pub(super) fn set_attribute(
+    draft: &mut Draft<'_>,
+    name: &NodeName,
+    key: &str,
+    value: Option<&str>,
+    expect: Option<Index>,
+) -> Outcome {
+    let index = draft.index;
     let number = find_node(draft, name)?;
     if let Err(error) = NodeName::new(key) {
         return Err(Rejection::Invalid {
@@ -173,8 +180,18 @@ pub(super) fn set_attribute(draft: &mut Draft<'_>, name: &NodeName, key: &str, v
     let Some(node) = draft.state.nodes.get_mut(number.0) else {
         return Ok(Accepted::Done);
     };
+    let found = node.attributes.changed(key);
+    if let Some(expected) = expect
+        && found > expected
+    {
+        return Err(Rejection::AttributeChanged {
+            key: key.into(),
+            expected,
+            found,
+        });
+    }
     let Some(value) = value else {
-        node.attributes.remove(key);
+        node.attributes.remove(key, index);
         return Ok(Accepted::Done);
     };
     if value.len() > ATTRIBUTE_BYTES_MAX {
@@ -188,6 +205,6 @@ pub(super) fn set_attribute(draft: &mut Draft<'_>, name: &NodeName, key: &str, v
         let text = format!("node {name} has {ATTRIBUTES_MAX} attributes, which is the most: remove one first");
         return Err(Rejection::Limit { text });
     }
-    node.attributes.set(key, value);
+    node.attributes.set(key, value, index);
     Ok(Accepted::Done)
 }

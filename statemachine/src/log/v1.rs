@@ -120,6 +120,9 @@ pub enum Command {
         key: String,
         /// At most 1 KiB; none removes it.
         value: Option<String>,
+        /// Refused where this key has changed since this index.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect: Option<Index>,
     },
     /// An operator's word that a node is off: releases what it held, `fenced` packages too, and ends its session.
     ConfirmDown {

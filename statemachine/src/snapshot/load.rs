@@ -234,15 +234,17 @@ fn node(row: v1::NodeRow) -> Node {
         labels,
         api,
         attributes,
+        attributes_changed,
+        attributes_removed,
         generation,
         sequence,
         extended,
         containment,
         trail,
     } = row;
-    let mut kept = Attributes::default();
+    let mut kept = Attributes::kept(attributes_removed);
     for (key, value) in &attributes {
-        kept.set(key, value);
+        kept.set(key, value, attributes_changed.get(key).copied().unwrap_or_default());
     }
     Node {
         id,

@@ -140,6 +140,11 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect(),
+        attributes_changed: attributes
+            .iter()
+            .map(|(key, _)| (key.to_string(), attributes.changed(key)))
+            .collect(),
+        attributes_removed: attributes.removed(),
         generation: *generation,
         sequence: *sequence,
         extended: extended.map(tail),

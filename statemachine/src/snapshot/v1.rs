@@ -130,6 +130,12 @@ pub struct NodeRow {
     pub api: String,
     /// Small replicated values.
     pub attributes: BTreeMap<String, String>,
+    /// The index of each one's last change.
+    #[serde(default)]
+    pub attributes_changed: BTreeMap<String, Index>,
+    /// The index of the last removal of one.
+    #[serde(default)]
+    pub attributes_removed: Index,
     /// The version of its desired set.
     pub generation: Generation,
     /// The last report that was taken.

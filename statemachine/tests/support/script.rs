@@ -158,6 +158,7 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             node: node(),
             key: rest[1].into(),
             value: rest.get(2).map(|value| value.to_string()),
+            expect: None,
         },
         "start" => Command::SetWish {
             package: package(),

@@ -4,4 +4,5 @@ pub mod etcd;
 pub mod failover;
 pub mod load;
 pub mod report;
+pub mod saturation;
 pub mod writes;

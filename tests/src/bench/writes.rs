@@ -176,7 +176,8 @@ fn measure(
     Ok(Measured { outcome, cpu_us })
 }
 
-fn paceline_request() -> MakeRequest {
+/// A change of a node attribute.
+pub(super) fn paceline_request() -> MakeRequest {
     Arc::new(|client, n, buffer| {
         let path = format!("/v1/nodes/n{}/attributes/bench-{:02}", 1 + client % 3, client % KEYS);
         let value = etcd::value(client, n, VALUE_BYTES);

@@ -3,19 +3,27 @@
 //! ```text
 //! bench failover [--runs N]
 //! bench writes [--rounds N] [--seconds N] [--clients N,…] [--leader] [--alone]
+//! bench saturation [--seconds N] [--clients N] [--hogs N] [--lease 1s]
 //! ```
 
 use std::env;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tests::bench::saturation::{self, SaturationOptions};
 use tests::bench::writes::WriteOptions;
 use tests::bench::{failover, writes};
 
+/// How long, and with how many clients, load alone must cause no failover.
+const SATURATION: Duration = Duration::from_secs(600);
+const SATURATION_CLIENTS: usize = 256;
+
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let what = arguments.next().context("usage: bench failover|writes …")?;
+    let what = arguments.next().context("usage: bench failover|writes|saturation …")?;
     let mut runs = 20;
+    let mut seconds = None;
+    let (mut hogs, mut lease) = (None, "1s".to_owned());
     let mut options = WriteOptions {
         rounds: 3,
         measure: Duration::from_secs(3),
@@ -29,16 +37,25 @@ fn main() -> anyhow::Result<()> {
         match argument.as_str() {
             "--runs" => runs = value()?.parse()?,
             "--rounds" => options.rounds = value()?.parse()?,
-            "--seconds" => options.measure = Duration::from_secs(value()?.parse()?),
+            "--seconds" => seconds = Some(Duration::from_secs(value()?.parse()?)),
+            "--hogs" => hogs = Some(value()?.parse()?),
+            "--lease" => lease = value()?,
             "--clients" => options.clients = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--leader" => options.leader_only = true,
             "--alone" => options.alone = true,
             _ => bail!("unknown option {argument}"),
         }
     }
+    options.measure = seconds.unwrap_or(options.measure);
     match what.as_str() {
         "failover" => failover::run(runs),
         "writes" => writes::run(&options),
-        _ => bail!("unknown bench {what}: expected failover or writes"),
+        "saturation" => saturation::run(&SaturationOptions {
+            measure: seconds.unwrap_or(SATURATION),
+            clients: options.clients.first().copied().unwrap_or(SATURATION_CLIENTS),
+            hogs,
+            lease,
+        }),
+        _ => bail!("unknown bench {what}: expected failover, writes or saturation"),
     }
 }

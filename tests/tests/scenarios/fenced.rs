@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use client::wire::package::{Explanation, Package};
-use tests::cluster::Cluster;
+use client::wire::package::{Explanation, Instance, Package};
+use tests::cluster::{Cluster, FAILOVER_LIMIT};
 use tests::command_line::paceline;
-use tests::wait::holds_for;
+use tests::wait::{holds_for, wait_for};
 
 /// n1 dies. `tok` moves at once with a larger token; `fen` and `cold` wait, say why and for what; an operator's word that
 /// is not meant is refused; one that is releases them, and stays in the journal with the operator's name.
@@ -92,8 +92,8 @@ run.command = [@WITNESS@, "--unit", "tok"]
     let done = paceline(&cluster, &["confirm-down", "n1", "--confirm", "n1", "--by", "ada"])?;
     anyhow::ensure!(done.code == 0, "{done:?}");
     for name in ["fen", "cold"] {
-        let after = cluster.wait_running(name, "active")?;
-        anyhow::ensure!(after.node == "n2" && after.epoch > before.epoch, "{after:?}");
+        let after = wait_for(name, FAILOVER_LIMIT, || on_n2(&cluster, name))?;
+        anyhow::ensure!(after.epoch > before.epoch, "{after:?}");
     }
     let said = cluster.wait_event("the confirmation", |e| e.kind == "node-confirmed-down")?;
     anyhow::ensure!(said.text.contains("ada"), "{said:?}");
@@ -105,4 +105,14 @@ run.command = [@WITNESS@, "--unit", "tok"]
     })?;
     anyhow::ensure!(back.resource == "node:n1", "{back:?}");
     cluster.finish()
+}
+
+/// The package's active instance, once it is on n2: right after a death the last report of n1 still stands.
+fn on_n2(cluster: &Cluster, package: &str) -> Result<Instance, String> {
+    let active = cluster.running(package, "active")?;
+    if active.node == "n2" {
+        Ok(active)
+    } else {
+        Err(format!("{active:?}"))
+    }
 }

@@ -367,8 +367,13 @@ fn a_failed_sync_is_never_retried_and_leaves_a_reason_on_disk() {
     assert!(!folder.path().join("FATAL").exists() && folder.path().join("FATAL.previous").exists());
 }
 
-#[test]
-fn an_identity_without_its_log_must_not_vote() {
+async fn save(identity: &Identity, directory: &Path, store: &Store) {
+    identity.save_in_log(directory, &store.writer).await.unwrap();
+    identity.save_in_file(directory).unwrap();
+}
+
+#[tokio::test]
+async fn an_identity_without_its_log_must_not_vote() {
     let folder = tempfile::tempdir().unwrap();
     {
         let store = Store::open(&folder.path().join("db"));
@@ -377,11 +382,8 @@ fn an_identity_without_its_log_must_not_vote() {
             None
         );
         let identity = Identity::joining("n1", "nonce".to_owned());
-        identity.save(folder.path(), &store.writer).unwrap();
-        identity
-            .into_member("c1".to_owned(), 3)
-            .save(folder.path(), &store.writer)
-            .unwrap();
+        save(&identity, folder.path(), &store).await;
+        save(&identity.into_member("c1".to_owned(), 3), folder.path(), &store).await;
         let found = Identity::load(folder.path(), store.database.as_ref(), "n1")
             .unwrap()
             .unwrap();
@@ -403,10 +405,8 @@ fn an_identity_without_its_log_must_not_vote() {
                 .member,
             3
         );
-        Identity::joining("n1", "x".to_owned())
-            .into_member("c1".to_owned(), 3)
-            .save(folder.path(), &store.writer)
-            .unwrap();
+        let identity = Identity::joining("n1", "x".to_owned()).into_member("c1".to_owned(), 3);
+        save(&identity, folder.path(), &store).await;
     }
     fs::remove_dir_all(folder.path().join("db")).unwrap();
     let store = Store::open(&folder.path().join("db"));

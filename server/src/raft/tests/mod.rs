@@ -2,4 +2,5 @@
 
 mod cluster;
 mod durability;
+mod handover;
 mod store;

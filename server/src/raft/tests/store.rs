@@ -6,6 +6,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
+use crate::raft::BlockingThreads;
 use crate::raft::log_store::LogStore;
 use crate::raft::machine::{Applied, Machine};
 use crate::raft::type_config::TypeConfig;
@@ -36,7 +37,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, Guard> for Builder {
         let log = Log::open(database.clone(), writer.clone()).unwrap();
         let journal = Journal::open(database.clone(), writer.clone()).unwrap();
         let snapshots = SnapshotDirectory::open(&folder.path().join("snapshots")).unwrap();
-        let machine = Machine::new(Applied::new(), journal, snapshots, fatal);
+        let machine = Machine::new(Applied::new(), journal, snapshots, fatal, Arc::new(BlockingThreads));
         Ok((
             Guard {
                 writer,

@@ -1,0 +1,78 @@
+//! How fast the disk is: what the writer's last syncs took.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Syncs that are looked at: more than half of them must be slow before the disk is called so.
+const SYNCS: usize = 7;
+
+/// Written by the writer's thread, read by whoever decides whether this server may lead. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct DiskPace {
+    inner: Arc<Mutex<Syncs>>,
+}
+
+#[derive(Debug, Default)]
+struct Syncs {
+    begun: Option<Instant>,
+    took: VecDeque<Duration>,
+}
+
+impl DiskPace {
+    /// A write that must be on disk begins.
+    pub(crate) fn begin(&self, now: Instant) {
+        self.lock().begun = Some(now);
+    }
+
+    /// It is on disk, or has failed.
+    pub(crate) fn end(&self, now: Instant) {
+        let mut syncs = self.lock();
+        if let Some(begun) = syncs.begun.take() {
+            syncs.took.push_back(now.saturating_duration_since(begun));
+            if syncs.took.len() > SYNCS {
+                syncs.took.pop_front();
+            }
+        }
+    }
+
+    /// What a write takes at present: the median of the last ones, or the age of the one under way where that is more.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        let syncs = self.lock();
+        let mut took: Vec<Duration> = syncs.took.iter().copied().collect();
+        took.sort_unstable();
+        let median = took.get(took.len() / 2).copied().unwrap_or_default();
+        let waiting = syncs.begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        median.max(waiting)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Syncs> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_sync_is_no_slow_disk_but_one_that_hangs_is() {
+        let pace = DiskPace::default();
+        assert_eq!(pace.now(), Duration::ZERO);
+        let begin = Instant::now();
+        let mut sync = |ms| {
+            pace.begin(begin);
+            pace.end(begin + Duration::from_millis(ms));
+        };
+        [1, 2, 900, 1, 2, 3, 1].into_iter().for_each(&mut sync);
+        assert_eq!(pace.now(), Duration::from_millis(2));
+        [400, 300, 500].into_iter().for_each(&mut sync);
+        assert_eq!(pace.now(), Duration::from_millis(300));
+        let Some(long_ago) = begin.checked_sub(Duration::from_secs(5)) else {
+            return;
+        };
+        pace.begin(long_ago);
+        assert!(pace.now() >= Duration::from_secs(5));
+    }
+}
