@@ -565,3 +565,25 @@ fn a_registration_says_how_processes_are_held_together() {
     let state = std::fs::read_to_string(node.run_dir().join("p.1/state.json")).unwrap();
     assert!(state.contains(&format!("\"containment\":\"{kind}\"")), "{state}");
 }
+
+#[test]
+fn a_supervisor_that_hangs_without_a_deadline_is_killed_after_a_stop() {
+    let node = Node::start(1_000);
+    let mut frozen = instance("p", 1, "active", &["sh", "-c", "trap '' TERM; sleep 1000"]);
+    frozen.deadline = false;
+    node.manager.set_desired(vec![frozen]);
+    node.manager.wait_state("p", 1, "running");
+    let package = node.pid("p", 1);
+    let state = std::fs::read(node.run_dir().join("p.1/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    signal(
+        i32::try_from(state["supervisor"]["pid"].as_i64().unwrap()).unwrap(),
+        Signal::SIGSTOP,
+    );
+    let asked = Instant::now();
+    node.manager.set_desired(Vec::new());
+    let (at, ended) = node.manager.wait_state("p", 1, "ended");
+    assert_eq!(ended.cause.as_deref(), Some("requested"));
+    assert!(!is_alive(package));
+    assert!(at.duration_since(asked) < Duration::from_secs(5));
+}
