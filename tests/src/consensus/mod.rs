@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod delivery;
 pub mod disk;
 pub mod faults;
 pub mod host;

@@ -171,7 +171,7 @@ impl Drop for Folder {
 
 impl Simulation {
     /// Whether one server leads and may act, and all others know it.
-    fn is_led(&self) -> bool {
+    pub(super) fn is_led(&self) -> bool {
         let mut leaders = Vec::new();
         let mut known = Vec::new();
         for server in self.servers.iter().filter(|server| !server.removed) {
@@ -189,7 +189,7 @@ impl Simulation {
         leaders.len() == 1 && known.iter().all(|known| *known == leaders[0])
     }
 
-    fn all_joined(&self) -> bool {
+    pub(super) fn all_joined(&self) -> bool {
         let joined = |server: &super::simulation::Server| {
             server.removed || server.power.as_ref().is_some_and(|power| power.run.has_joined())
         };

@@ -6,6 +6,7 @@ use server::raft::RaftNode;
 use statemachine::id::{Index, MemberId, SessionId, Term};
 
 use super::host::Moment;
+use super::plan::Scope;
 use super::reference::Lost;
 use super::simulation::Simulation;
 
@@ -96,6 +97,12 @@ impl Simulation {
             {
                 return Err(format!(
                     "I12: it leads in term {}, but member {other} did already",
+                    leadership.term.0
+                ));
+            }
+            if self.settings.scope == Scope::Minority && self.faults.has_begun() {
+                return Err(format!(
+                    "I15: it leads in term {} although the leader before was never disturbed",
                     leadership.term.0
                 ));
             }
