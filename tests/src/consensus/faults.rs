@@ -86,6 +86,12 @@ impl Faults {
         !self.removing.is_empty()
     }
 
+    /// Whether a server is being removed or was.
+    #[must_use]
+    pub fn was_asked_to_remove(&self, server: usize) -> bool {
+        self.removing.contains(&server)
+    }
+
     /// The servers that are being removed.
     #[must_use]
     pub fn removing(&self) -> Vec<usize> {
@@ -403,7 +409,8 @@ impl Simulation {
         }
     }
 
-    fn removed(&mut self, server: usize) {
+    /// A server has left for good.
+    pub(super) fn removed(&mut self, server: usize) {
         if self.faults.removing.remove(&server) {
             self.crash(server);
             self.servers[server].removed = true;

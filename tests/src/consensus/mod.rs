@@ -27,6 +27,6 @@ pub mod simulation;
 pub mod virtual_time;
 pub mod watch;
 
-pub use plan::{Plant, Settings};
+pub use plan::{Plant, Scope, Settings};
 pub use report::Report;
 pub use run::run;

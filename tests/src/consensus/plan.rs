@@ -52,6 +52,24 @@ pub enum Scope {
     Leader,
 }
 
+impl Scope {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("all", Self::All),
+        ("minority", Self::Minority),
+        ("leader", Self::Leader),
+    ];
+
+    /// Of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, scope)| scope)
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Settings {
