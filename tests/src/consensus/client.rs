@@ -140,7 +140,6 @@ impl Simulation {
                 key: format!("a{}", draw % 20),
                 expect: None,
                 value: (!draw.is_multiple_of(7)).then(|| (draw % 1000).to_string()),
-                expect: None,
             })
         } else {
             None
