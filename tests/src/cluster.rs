@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::{self, Answer, Request};
 use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
+use crate::network::Network;
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
 use crate::wait::{pause, wait_for};
@@ -42,9 +43,10 @@ static CLUSTERS: AtomicU16 = AtomicU16::new(0);
 pub struct Cluster {
     directory: PathBuf,
     nodes: Vec<Node>,
-    network: (u8, u8),
+    loopback: (u8, u8),
     finished: bool,
     watcher: Option<Watcher>,
+    network: Option<Network>,
 }
 
 impl Cluster {
@@ -89,9 +91,10 @@ impl Cluster {
         Ok(Self {
             directory,
             nodes: Vec::new(),
-            network: (64 + (high & 0x3f), low),
+            loopback: (64 + (high & 0x3f), low),
             finished: false,
             watcher: None,
+            network: None,
         })
     }
 
@@ -106,7 +109,12 @@ impl Cluster {
             .filter(|n| *n != number && number != 1)
             .map(|n| self.address(n))
             .collect();
+        let namespace = match &mut self.network {
+            Some(network) => Some(network.attach(&name, number)?),
+            None => None,
+        };
         let options = NodeOptions {
+            namespace,
             data_dir: self.directory.join(&name),
             address: self.ip(number),
             name,
@@ -123,10 +131,13 @@ impl Cluster {
         SocketAddr::from((self.ip(number), PEER_PORT))
     }
 
-    /// The loopback address of node `n<number>`.
+    /// The address of node `n<number>`.
     #[must_use]
     pub fn ip(&self, number: u8) -> Ipv4Addr {
-        Ipv4Addr::new(127, self.network.0, self.network.1, number)
+        match self.network {
+            Some(_) => Network::address(number),
+            None => Ipv4Addr::new(127, self.loopback.0, self.loopback.1, number),
+        }
     }
 
     /// Where everything of it is.
