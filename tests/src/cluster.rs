@@ -17,6 +17,7 @@ use client::wire::status::Status;
 use serde::de::DeserializeOwned;
 
 use crate::http::{self, Answer, Request};
+use crate::invariants::heals::{self, Healed};
 use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
 use crate::network::Network;
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
@@ -32,6 +33,8 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
 pub const FAILOVER_LIMIT: Duration = Duration::from_secs(12);
 /// For a cluster to come up, or a node to come back.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// For so long nothing may move in a cluster that has healed.
+const CALM: Duration = Duration::from_millis(1_500);
 /// Events asked for at once.
 const EVENTS_PAGE: usize = 1000;
 
@@ -339,6 +342,32 @@ impl Cluster {
         })?)
     }
 
+    /// Waits until the same servers have been running, and the same one has led, for `quiet`.
+    ///
+    /// # Errors
+    /// Where that does not come in time.
+    pub fn wait_settled(&self, quiet: Duration) -> anyhow::Result<()> {
+        let now = || -> anyhow::Result<(Vec<Option<i32>>, u64)> {
+            let servers = self
+                .nodes
+                .iter()
+                .map(|node| node.processes_of("serve-server").first().map(|it| it.pid));
+            Ok((servers.collect(), self.get::<Status>("/v1/status")?.term))
+        };
+        let mut last = (now()?, std::time::Instant::now());
+        Ok(wait_for("servers that run on", START_LIMIT, || {
+            let found = now().map_err(|error| format!("{error:#}"))?;
+            if found != last.0 {
+                last = (found, std::time::Instant::now());
+            }
+            if last.1.elapsed() >= quiet {
+                Ok(())
+            } else {
+                Err(format!("servers and term {:?}", last.0))
+            }
+        })?)
+    }
+
     /// Every event so far.
     ///
     /// # Errors
@@ -451,6 +480,14 @@ impl Cluster {
         }
         evidence.sights.extend(invariants::replicas_agree::meet(self)?);
         Ok(evidence)
+    }
+
+    /// Waits until the cluster has healed, and then sees that nothing moves (I15).
+    ///
+    /// # Errors
+    /// What is not healed in time, or what moved.
+    pub fn heal(&self) -> anyhow::Result<Healed> {
+        heals::check(&self.targets(), START_LIMIT, CALM)
     }
 
     /// Checks every invariant on what the story has left behind so far.

@@ -14,7 +14,7 @@ pub fn check(sights: &[Sight]) -> Findings {
     let mut terms: BTreeMap<&str, &Sight> = BTreeMap::new();
     for sight in sights {
         findings.look();
-        if sight.leader.is_some() {
+        if sight.leader.is_some() && sight.term > 0 {
             let known = leaders.entry(sight.term).or_insert(sight);
             if known.leader != sight.leader {
                 findings.wrong(format!("two leaders in term {}: {known:?}, {sight:?}", sight.term));
@@ -23,8 +23,10 @@ pub fn check(sights: &[Sight]) -> Findings {
         if sight.process == 0 {
             continue;
         }
-        // Across a restart what was applied may be behind, since it is applied anew; the term is on disk.
-        if let Some(before) = terms.insert(&sight.node, sight)
+        // Across a restart what was applied may be behind, since it is applied anew; the term is on disk, and 0 until that
+        // is read.
+        if sight.term > 0
+            && let Some(before) = terms.insert(&sight.node, sight)
             && before.term > sight.term
         {
             findings.wrong(format!("the term of {} went back: {before:?}, {sight:?}", sight.node));
@@ -105,6 +107,8 @@ mod tests {
         let mut anew = back.clone();
         anew[1].process = 6;
         assert!(check(&anew).wrong.is_empty());
+        anew[1].term = 0;
+        assert!(check(&anew).wrong.is_empty(), "its term is not read yet");
         anew[1].term = 2;
         assert_eq!(check(&anew).wrong.len(), 1, "a term is on disk");
     }
