@@ -8,7 +8,7 @@ mod throttle;
 
 use std::io::Write;
 
-pub use loop_disk::LoopDisk;
+pub use loop_disk::{LoopDisk, sweep};
 pub use shim::{Shim, Sync};
 pub use small_disk::SmallDisk;
 pub use throttle::Throttle;
