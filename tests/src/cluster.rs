@@ -331,6 +331,32 @@ impl Cluster {
         })?)
     }
 
+    /// Waits until the same servers have been running, and the same one has led, for `quiet`.
+    ///
+    /// # Errors
+    /// Where that does not come in time.
+    pub fn wait_settled(&self, quiet: Duration) -> anyhow::Result<()> {
+        let now = || -> anyhow::Result<(Vec<Option<i32>>, u64)> {
+            let servers = self
+                .nodes
+                .iter()
+                .map(|node| node.processes_of("serve-server").first().map(|it| it.pid));
+            Ok((servers.collect(), self.get::<Status>("/v1/status")?.term))
+        };
+        let mut last = (now()?, std::time::Instant::now());
+        Ok(wait_for("servers that run on", START_LIMIT, || {
+            let found = now().map_err(|error| format!("{error:#}"))?;
+            if found != last.0 {
+                last = (found, std::time::Instant::now());
+            }
+            if last.1.elapsed() >= quiet {
+                Ok(())
+            } else {
+                Err(format!("servers and term {:?}", last.0))
+            }
+        })?)
+    }
+
     /// Every event so far.
     ///
     /// # Errors

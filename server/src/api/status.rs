@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use client::wire::status::Status;
+use statemachine::command::Containment;
 
 use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, convert};
 
@@ -22,10 +23,17 @@ pub async fn status(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> A
     if let Some(fatal) = &raft.fatal {
         warnings.push(format!("{} has stopped taking part: {fatal}", api.config().name));
     }
-    let voters = raft.voters.len();
-    if voters < 3 && voters != 0 {
+    warnings.extend(few_voters(raft.voters.len()));
+    let grouped: Vec<&str> = state
+        .nodes()
+        .filter(|node| node.is_up() && node.containment == Some(Containment::Group))
+        .map(|node| node.name.as_str())
+        .collect();
+    if !grouped.is_empty() {
         warnings.push(format!(
-            "{voters} voting server(s): the loss of one stops the cluster; run three"
+            "supervisors without a pid namespace on {}: a process that leaves its package's group is killed by the daemon \
+             after the deadline, not by the kernel at it; run paceline as root, or permit user namespaces",
+            grouped.join(", ")
         ));
     }
     let body = Status {
@@ -47,6 +55,19 @@ pub async fn status(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> A
         warnings,
     };
     Ok(Reply::ok(state.applied(), body))
+}
+
+/// What is to be said where too few servers vote for a failover.
+fn few_voters(voters: usize) -> Option<String> {
+    match voters {
+        1 => Some("one server votes: its loss stops the cluster; run three, or two and a witness".to_owned()),
+        2 => Some(
+            "two servers vote: when one is lost the other can't go on, so this cluster can't fail over; add a third server, or \
+             a witness (roles = [\"witness\"]) on a third machine"
+                .to_owned(),
+        ),
+        _ => None,
+    }
 }
 
 /// `GET /healthz`: this process works. It says nothing of the cluster.

@@ -63,6 +63,9 @@ pub struct RecordedInstance {
     pub mode: String,
     /// Whether it is under the lease's deadline.
     pub deadline: bool,
+    /// Whether its node is reset once it was stopped because the lease ended.
+    #[serde(default)]
+    pub reset: bool,
     /// Its supervisor; none until that is known, and until then nothing of the package is forked.
     pub supervisor: Option<ProcessId>,
     /// Its control group.

@@ -91,6 +91,8 @@ impl Daemon {
                 capacity: Capacity::default(),
                 labels: BTreeMap::new(),
                 api: format!("d{}:api", self.number + 1),
+                containment: None,
+                cut_off: None,
             }),
         })
     }

