@@ -76,6 +76,8 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 
     let code = tokio::select! {
         () = terminated() => ExitCode::SUCCESS,
+        // The parent starts it again at once.
+        () = raft.starts_again() => ExitCode::SUCCESS,
         reason = raft.failed() => {
             tracing::error!(reason, "this server can't go on and ends, so that it does no harm");
             ExitCode::FAILURE

@@ -17,7 +17,8 @@ use client::wire::status::Status;
 use serde::de::DeserializeOwned;
 
 use crate::http::{self, Answer, Request};
-use crate::invariants;
+use crate::invariants::heals::{self, Healed};
+use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
 use crate::wait::{pause, wait_for};
@@ -31,6 +32,8 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
 pub const FAILOVER_LIMIT: Duration = Duration::from_secs(12);
 /// For a cluster to come up, or a node to come back.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// For so long nothing may move in a cluster that has healed.
+const CALM: Duration = Duration::from_millis(1_500);
 /// Events asked for at once.
 const EVENTS_PAGE: usize = 1000;
 
@@ -44,6 +47,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     network: (u8, u8),
     finished: bool,
+    watcher: Option<Watcher>,
 }
 
 impl Cluster {
@@ -68,6 +72,7 @@ impl Cluster {
             node.start()?;
         }
         cluster.wait_until_whole()?;
+        cluster.watch();
         Ok(cluster)
     }
 
@@ -89,6 +94,7 @@ impl Cluster {
             nodes: Vec::new(),
             network: (64 + (high & 0x3f), low),
             finished: false,
+            watcher: None,
         })
     }
 
@@ -325,6 +331,32 @@ impl Cluster {
         })?)
     }
 
+    /// Waits until the same servers have been running, and the same one has led, for `quiet`.
+    ///
+    /// # Errors
+    /// Where that does not come in time.
+    pub fn wait_settled(&self, quiet: Duration) -> anyhow::Result<()> {
+        let now = || -> anyhow::Result<(Vec<Option<i32>>, u64)> {
+            let servers = self
+                .nodes
+                .iter()
+                .map(|node| node.processes_of("serve-server").first().map(|it| it.pid));
+            Ok((servers.collect(), self.get::<Status>("/v1/status")?.term))
+        };
+        let mut last = (now()?, std::time::Instant::now());
+        Ok(wait_for("servers that run on", START_LIMIT, || {
+            let found = now().map_err(|error| format!("{error:#}"))?;
+            if found != last.0 {
+                last = (found, std::time::Instant::now());
+            }
+            if last.1.elapsed() >= quiet {
+                Ok(())
+            } else {
+                Err(format!("servers and term {:?}", last.0))
+            }
+        })?)
+    }
+
     /// Every event so far.
     ///
     /// # Errors
@@ -412,14 +444,67 @@ impl Cluster {
             .with_context(|| format!("no process of {package} on {node}"))
     }
 
+    // ---- evidence ----
+
+    /// Begins to look at every node again and again, for the checks at the end.
+    pub fn watch(&mut self) {
+        self.watcher = Some(Watcher::start(&self.targets(), &self.directory));
+    }
+
+    /// The nodes as the checks see them.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.nodes.iter().map(Target::from).collect()
+    }
+
+    /// Everything that the story has left behind so far. Every server must be up.
+    ///
+    /// # Errors
+    /// Where a server does not answer, or they never meet at one index.
+    pub fn evidence(&self) -> anyhow::Result<Evidence> {
+        let mut evidence = Evidence::of_directory(&self.directory)?;
+        evidence.ask(&self.targets())?;
+        if let Some(watcher) = &self.watcher {
+            evidence.add(watcher.seen());
+        }
+        evidence.sights.extend(invariants::replicas_agree::meet(self)?);
+        Ok(evidence)
+    }
+
+    /// Waits until the cluster has healed, and then sees that nothing moves (I15).
+    ///
+    /// # Errors
+    /// What is not healed in time, or what moved.
+    pub fn heal(&self) -> anyhow::Result<Healed> {
+        heals::check(&self.targets(), START_LIMIT, CALM)
+    }
+
+    /// Checks every invariant on what the story has left behind so far.
+    ///
+    /// # Errors
+    /// Every violation.
+    pub fn check(&self) -> anyhow::Result<Verdict> {
+        invariants::check_all(&self.evidence()?).sound()
+    }
+
     // ---- the end ----
 
     /// Ends the story: every invariant is checked, then everything is stopped and removed.
     ///
     /// # Errors
     /// The invariant that is broken.
-    pub fn finish(mut self) -> anyhow::Result<()> {
-        invariants::check_all(&self)?;
+    pub fn finish(self) -> anyhow::Result<()> {
+        let evidence = self.evidence()?;
+        self.finish_on(&evidence)
+    }
+
+    /// The same on evidence that the story has added to.
+    ///
+    /// # Errors
+    /// The invariant that is broken.
+    pub fn finish_on(mut self, evidence: &Evidence) -> anyhow::Result<()> {
+        let verdict = invariants::check_all(evidence).sound()?;
+        println!("checked: {verdict}");
         self.finished = true;
         Ok(())
     }

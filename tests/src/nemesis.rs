@@ -8,7 +8,7 @@ use client::wire::node::Attributes;
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, START_LIMIT};
-use crate::invariants::{acked_survives, check_all};
+use crate::invariants::acked_survives;
 use crate::oracle::{Outcome, Writers};
 use crate::wait::{pause, wait_for};
 
@@ -194,7 +194,7 @@ fn one_round(cluster: &mut Cluster, random: &mut Random) -> anyhow::Result<usize
         let now: Attributes = cluster.ask(server, &format!("/v1/nodes/{node}/attributes"))?;
         acked_survives::check(&writes, &now.attributes)?;
     }
-    check_all(cluster)?;
+    cluster.check()?;
     Ok(writes
         .iter()
         .filter(|w| matches!(w.outcome, Outcome::Done { .. }))

@@ -209,6 +209,8 @@ pub fn serve(config: &Path, data_dir: &Path, log: File) -> anyhow::Result<Child>
         .env("RUST_BACKTRACE", "1")
         // `serve` gives it to its children; the tests find the parent by it too.
         .env(NODE_ROOT, data_dir)
+        // What the daemon did and when: evidence for the checks.
+        .env("PACELINE_RECORDING", data_dir.with_file_name("recordings"))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

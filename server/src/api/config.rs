@@ -11,6 +11,7 @@ use statemachine::package::PackageState;
 
 use super::change::{Settled, Terms};
 use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, convert, definition, packages};
+use crate::timers::Timers;
 
 /// `GET /v1/config`: everything that is defined. `X-Index` is the index of its last change, for `If-Match`.
 pub async fn get_config(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Config> {
@@ -30,7 +31,7 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     {
         return Err(changed_since(expect, present));
     }
-    check_lease(&api, &config)?;
+    check_lease(&config)?;
     let changes = definition::changes(&view.state, &config)
         .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
     if changes.is_empty() {
@@ -88,13 +89,13 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     .await
 }
 
-/// Holds the lease to the inequalities of `docs/SAFETY.md`, with the Raft timers that this cluster runs with.
+/// Holds the lease to the inequalities of `docs/SAFETY.md`. Raft's own timers follow it.
 ///
 /// # Errors
 /// 422 with the numbers.
-pub fn check_lease(api: &Api, config: &Config) -> Result<(), ApiError> {
+pub fn check_lease(config: &Config) -> Result<(), ApiError> {
     let lease = statemachine::time::Millis(config.cluster.lease.ms);
-    match api.raft().timers().with_lease(lease) {
+    match Timers::derive(lease) {
         Ok(_) => Ok(()),
         Err(error) => Err(ApiError::invalid(error.to_string(), Vec::new())),
     }

@@ -11,7 +11,7 @@ use statemachine::package::{Instance, Package, Phase};
 use statemachine::state::State;
 
 use super::ApiError;
-use super::daemon::{containment_text, mode_text};
+use super::protocol::{containment_text, mode_text};
 use crate::raft::{RaftStatus, Refusal};
 use crate::storage::journal::{EventRecord, Gap};
 

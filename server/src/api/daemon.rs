@@ -1,6 +1,5 @@
 //! What daemons ask of servers, on the peer listener: see [`client::wire::daemon`].
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -9,14 +8,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use client::wire::daemon as wire;
 use serde::Deserialize;
-use statemachine::command::{
-    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
-};
-use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
+use statemachine::command::Command;
+use statemachine::id::{Generation, NodeId, SessionId};
 use statemachine::log::v1::Proposal;
-use statemachine::time::Millis;
 
-use super::{Api, ApiError, Asked, Body, definition};
+use super::{Api, ApiError, Asked, Body, protocol};
 use crate::lease::{Leases, RenewError};
 use crate::raft::Fact;
 
@@ -58,31 +54,7 @@ async fn register(
     State(daemons): State<Daemons>,
     Body(request): Body<wire::Register>,
 ) -> Result<Json<wire::Registered>, ApiError> {
-    let wire::Register {
-        name,
-        machine,
-        boot,
-        nonce,
-        ended,
-        capacity,
-        labels,
-        api,
-        containment,
-        cut_off_ms,
-    } = request;
-    let name = NodeName::new(&name).map_err(|error| ApiError::malformed(format!("name {name:?}: {error}")))?;
-    let command = Command::RegisterNode(RegisterNode {
-        name,
-        machine,
-        boot,
-        nonce,
-        ended: ended.into_iter().map(SessionId).collect(),
-        capacity: Capacity(capacity),
-        labels,
-        api,
-        containment: containment.as_deref().map(containment_from_text).transpose()?,
-        cut_off: cut_off_ms.map(Millis),
-    });
+    let command = protocol::register(request).map_err(ApiError::malformed)?;
     match make(&daemons.api, command).await? {
         Fact::Registered { node, session } => Ok(Json(wire::Registered {
             cluster_id: daemons.api.raft().cluster_id().unwrap_or_default(),
@@ -117,18 +89,9 @@ async fn renew(
         Ok(grant) => {
             // Looked up after the round: what the answer allows is at least as new as the round.
             let state = raft.state();
-            let desired = statemachine::desired(&state, node).ok_or_else(session_ended)?;
-            let newer = desired.generation > Generation(request.generation);
-            Ok(Json(wire::Renewed {
-                nonce: request.nonce,
-                lease_ms: grant.lease.0,
-                soft_ms: grant.soft.0,
-                renew_ms: grant.renew.0,
-                retry_ms: grant.retry.0,
-                generation: desired.generation.0,
-                desired: newer.then(|| desired.instances.iter().map(desired_to_wire).collect()),
-                servers: servers(&daemons.api),
-            }))
+            protocol::renewed(&state, &request, grant)
+                .map(Json)
+                .ok_or_else(session_ended)
         }
         Err(RenewError::NotLeader { leader }) if !headers.contains_key(&PASSED_ON) => match leader {
             Some(leader) => pass_on(&daemons, &leader, &request).await,
@@ -168,67 +131,23 @@ async fn report(
     State(daemons): State<Daemons>,
     Body(request): Body<wire::Report>,
 ) -> Result<Json<wire::Reported>, ApiError> {
-    let wire::Report {
-        node,
-        session,
-        sequence,
-        observations,
-    } = request;
-    let observations = observations
-        .into_iter()
-        .map(observation)
-        .collect::<Result<Vec<_>, _>>()?;
-    let node = NodeId(node);
-    propose(
-        &daemons,
-        node,
-        Command::Observe {
-            node,
-            session: SessionId(session),
-            sequence,
-            observations,
-        },
-    )
-    .await
+    let node = NodeId(request.node);
+    let command = protocol::report(request).map_err(ApiError::malformed)?;
+    propose(&daemons, node, command).await
 }
 
 async fn extend(
     State(daemons): State<Daemons>,
     Body(request): Body<wire::Extend>,
 ) -> Result<Json<wire::Reported>, ApiError> {
-    let wire::Extend {
-        node,
-        session,
-        lease_ms,
-    } = request;
-    let node = NodeId(node);
-    propose(
-        &daemons,
-        node,
-        Command::ExtendLease {
-            node,
-            session: SessionId(session),
-            lease: Millis(lease_ms),
-        },
-    )
-    .await
+    propose(&daemons, NodeId(request.node), protocol::extend(&request)).await
 }
 
 async fn leave(
     State(daemons): State<Daemons>,
     Body(request): Body<wire::Leave>,
 ) -> Result<Json<wire::Reported>, ApiError> {
-    let wire::Leave { node, session } = request;
-    let node = NodeId(node);
-    propose(
-        &daemons,
-        node,
-        Command::LeaveNode {
-            node,
-            session: SessionId(session),
-        },
-    )
-    .await
+    propose(&daemons, NodeId(request.node), protocol::leave(&request)).await
 }
 
 #[derive(Deserialize)]
@@ -276,19 +195,11 @@ async fn make(api: &Api, command: Command) -> Result<Fact, ApiError> {
 }
 
 fn generation(api: &Api, node: NodeId) -> Generation {
-    api.raft()
-        .state()
-        .node(node)
-        .map_or(Generation(0), |node| node.generation)
+    protocol::generation(&api.raft().state(), node)
 }
 
-/// Peer addresses of all servers, so that a daemon finds them all whichever it asked first.
 fn servers(api: &Api) -> Vec<String> {
-    api.raft()
-        .state()
-        .members()
-        .flat_map(|member| member.peer.iter().cloned())
-        .collect()
+    protocol::servers(&api.raft().state())
 }
 
 fn session_ended() -> ApiError {
@@ -300,128 +211,4 @@ fn not_ready() -> ApiError {
     let mut error = ApiError::no_quorum("this server has not joined its cluster yet; try another server");
     error = error.with_leader(None);
     error
-}
-
-fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::DesiredInstance {
-    let statemachine::DesiredInstance {
-        package,
-        start,
-        epoch,
-        mode,
-        output,
-        delay,
-        deadline,
-        reset,
-        spec,
-    } = instance;
-    let run = &spec.run;
-    let environment: BTreeMap<String, String> = run.environment.clone();
-    wire::DesiredInstance {
-        package: package.as_str().to_owned(),
-        start: start.0,
-        epoch: epoch.0,
-        mode: mode_text(*mode).to_owned(),
-        output: match output {
-            Output::Released => "released",
-            Output::Inhibited => "inhibited",
-        }
-        .to_owned(),
-        delay_ms: delay.0,
-        deadline: *deadline,
-        reset: *reset,
-        run: client::wire::definition::RunDefinition {
-            command: run.command.clone(),
-            env: environment,
-            directory: run.directory.clone(),
-        },
-        promote: run.promote.clone(),
-        demote: run.demote.clone(),
-        probe: run.probe.as_ref().map(definition::probe_to_wire),
-        start_timeout_ms: run.start_timeout.0,
-        stop_timeout_ms: run.stop_timeout.0,
-    }
-}
-
-/// The word for how a node holds processes together.
-pub fn containment_text(containment: Containment) -> &'static str {
-    match containment {
-        Containment::Namespace => "namespace",
-        Containment::UserNamespace => "user_namespace",
-        Containment::Group => "group",
-    }
-}
-
-fn containment_from_text(text: &str) -> Result<Containment, ApiError> {
-    match text {
-        "namespace" => Ok(Containment::Namespace),
-        "user_namespace" => Ok(Containment::UserNamespace),
-        "group" => Ok(Containment::Group),
-        other => Err(ApiError::malformed(format!(
-            "containment {other:?}: expected \"namespace\", \"user_namespace\" or \"group\""
-        ))),
-    }
-}
-
-/// The word for a mode.
-pub fn mode_text(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Standby => "standby",
-        Mode::Active => "active",
-        Mode::Test => "test",
-    }
-}
-
-fn observation(observed: wire::InstanceObservation) -> Result<Observation, ApiError> {
-    let wire::InstanceObservation {
-        package,
-        start,
-        epoch,
-        state,
-        mode,
-        cause,
-        code,
-        detail,
-    } = observed;
-    let package =
-        PackageName::new(&package).map_err(|error| ApiError::malformed(format!("package {package:?}: {error}")))?;
-    let state = match (state.as_str(), mode.as_deref()) {
-        ("running", Some("standby")) => InstanceState::Running { mode: Mode::Standby },
-        ("running", Some("active")) => InstanceState::Running { mode: Mode::Active },
-        ("running", Some("test")) => InstanceState::Running { mode: Mode::Test },
-        ("failing", _) => InstanceState::Failing {
-            cause: end_cause(cause.as_deref(), code)?,
-        },
-        ("ended", _) => InstanceState::Ended {
-            cause: end_cause(cause.as_deref(), code)?,
-        },
-        (state, mode) => {
-            return Err(ApiError::malformed(format!(
-                "state {state:?} with mode {mode:?} is not known"
-            )));
-        }
-    };
-    Ok(Observation::Instance(InstanceReport {
-        package,
-        start: Epoch(start),
-        epoch: Epoch(epoch),
-        state,
-        detail,
-    }))
-}
-
-fn end_cause(cause: Option<&str>, code: Option<i32>) -> Result<EndCause, ApiError> {
-    Ok(match (cause, code) {
-        (Some("requested"), _) => EndCause::Requested,
-        (Some("exited"), Some(code)) => EndCause::Exited { code },
-        (Some("signalled"), Some(signal)) => EndCause::Signalled { signal },
-        (Some("not_started"), _) => EndCause::NotStarted,
-        (Some("not_ready"), _) => EndCause::NotReady,
-        (Some("probe_failed"), _) => EndCause::ProbeFailed,
-        (Some("lease_ended"), _) => EndCause::LeaseEnded,
-        (cause, code) => {
-            return Err(ApiError::malformed(format!(
-                "cause {cause:?} with code {code:?} is not known"
-            )));
-        }
-    })
 }

@@ -14,6 +14,7 @@ pub mod members;
 pub mod nodes;
 pub mod packages;
 pub mod plan;
+pub mod protocol;
 pub mod status;
 
 use std::sync::Arc;

@@ -48,7 +48,9 @@ pub struct Refusal {
 }
 
 impl Answer {
-    pub(super) fn of(applied: &Applied) -> Self {
+    /// Of a command that was applied: what whoever proposed it is told.
+    #[must_use]
+    pub fn of(applied: &Applied) -> Self {
         match &applied.outcome {
             Ok(Accepted::Repeated { index, first }) => Self {
                 index: *index,

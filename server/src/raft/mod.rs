@@ -22,13 +22,14 @@ mod options;
 mod propose;
 mod read;
 mod relinquish;
+mod retime;
 mod routes;
 mod timer;
 mod transport;
 mod type_config;
 
 pub use answer::{Answer, Fact, ProposeError, ReadError, Refusal};
-pub use clock::{BootTime, wall_ms};
+pub use clock::{BootTime, ClusterClock, wall_ms};
 pub use codec::{CodecError, commands};
 pub use environment::{BlockingThreads, Environment, Work, Workers};
 pub use leadership::Leadership;

@@ -41,6 +41,35 @@ impl Plant {
     }
 }
 
+/// Whom faults hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody.
+    All,
+    /// One server at a time that does not lead: then the leader must never change, whoever comes and goes (I15).
+    Minority,
+    /// The leader alone, one after the other, with time between them: then no lease may end by it.
+    Leader,
+}
+
+impl Scope {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("all", Self::All),
+        ("minority", Self::Minority),
+        ("leader", Self::Leader),
+    ];
+
+    /// Of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, scope)| scope)
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -74,6 +103,8 @@ pub struct Settings {
     pub snapshot_entries: u64,
     /// And so many are kept behind it.
     pub kept_entries: u64,
+    /// Whom faults hit.
+    pub scope: Scope,
     /// Between two faults, at most.
     pub fault_pause: Duration,
     /// Whether every event is printed.
@@ -116,7 +147,15 @@ impl Settings {
             think: Duration::from_millis(random.between(2, 60)),
             snapshot_entries: random.between(100, 400),
             kept_entries: random.between(10, 80),
-            fault_pause: Duration::from_millis(random.between(300, 2500)),
+            fault_pause: Duration::from_millis([400, 1000, 2500, 5000][random.index(4)]),
+            scope: [
+                Scope::All,
+                Scope::All,
+                Scope::All,
+                Scope::All,
+                Scope::Minority,
+                Scope::Leader,
+            ][random.index(6)],
             print: false,
         }
     }

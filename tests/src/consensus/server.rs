@@ -313,10 +313,10 @@ impl Up {
     async fn answer(&self, ask: Ask, plant: Option<Plant>) -> Told {
         match ask {
             Ask::Propose(proposal) => Told::Proposed(self.node.propose(*proposal).await),
-            Ask::Read if plant == Some(Plant::ReadWithoutRound) => Told::Read(Ok(self.read())),
+            Ask::Read if plant == Some(Plant::ReadWithoutRound) && self.leads() => Told::Read(Ok(self.read())),
             Ask::Read => Told::Read(self.node.read_barrier().await.map(|()| self.read())),
             Ask::Renew(node, session) if plant == Some(Plant::RenewalWithoutRound) => {
-                Told::Renewed(self.renew_without_round(node, session))
+                Told::Renewed(self.renew_without_round(node, session).await)
             }
             Ask::Renew(node, session) => Told::Renewed(self.leases.renew(node, session).await),
             Ask::HandOver(to) => Told::Changed(self.node.transfer_leader(to).await),
@@ -329,16 +329,17 @@ impl Up {
         (state.applied(), statemachine::digest(&state))
     }
 
-    /// The planted fault: whoever believes to lead answers at once.
-    fn renew_without_round(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
-        let state = self.node.state();
-        if !self.node.leadership().borrow().is_leader {
-            return Err(RenewError::NotLeader {
-                leader: self.node.leader_address(),
-            });
-        }
-        if state.node(node).and_then(statemachine::node::Node::session) != Some(session) {
-            return Err(RenewError::SessionEnded);
+    fn leads(&self) -> bool {
+        self.node.leadership().borrow().is_leader
+    }
+
+    /// The planted fault: whoever believes to lead answers soon, whether a round has confirmed it or not.
+    async fn renew_without_round(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
+        const SOON: Duration = Duration::from_millis(50);
+        match tokio::time::timeout(SOON, self.leases.renew(node, session)).await {
+            Ok(Err(RenewError::NoQuorum)) | Err(_) if self.leads() => {}
+            Ok(answer) => return answer,
+            Err(_) => return Err(RenewError::NoQuorum),
         }
         let timers = self.node.timers();
         Ok(RenewalGrant {

@@ -6,6 +6,7 @@ use server::raft::RaftNode;
 use statemachine::id::{Index, MemberId, SessionId, Term};
 
 use super::host::Moment;
+use super::plan::Scope;
 use super::reference::Lost;
 use super::simulation::Simulation;
 
@@ -71,7 +72,13 @@ impl Simulation {
     /// Every failure of a server must have a reason that the faults gave it (I18).
     fn server_failed(&mut self, number: usize, reason: &str) {
         let name = self.servers[number].name.clone();
-        if self.faults.explains_failure(number) || self.servers[number].removed {
+        let gone = self.reference.state().cluster().is_some()
+            && self.servers[number].runs > 2
+            && self.member_of(number).is_none();
+        if self.faults.was_asked_to_remove(number) && gone {
+            // It was removed while it was off, and says so.
+            self.removed(number);
+        } else if self.faults.explains_failure(number) {
             self.report.count("server stopped itself");
             self.crash(number);
             self.plan_restart(number);
@@ -96,6 +103,12 @@ impl Simulation {
             {
                 return Err(format!(
                     "I12: it leads in term {}, but member {other} did already",
+                    leadership.term.0
+                ));
+            }
+            if self.settings.scope == Scope::Minority && self.faults.has_begun() {
+                return Err(format!(
+                    "I15: it leads in term {} although the leader before was never disturbed",
                     leadership.term.0
                 ));
             }

@@ -10,6 +10,7 @@ mod fenced;
 mod full_disk;
 mod leader_node_killed;
 mod leader_server_killed;
+mod lease_changed;
 mod no_quorum;
 mod node_killed;
 mod nothing_left;
