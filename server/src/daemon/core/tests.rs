@@ -427,6 +427,43 @@ fn a_node_that_was_declared_down_says_how_long_it_was_cut_off() {
     assert_eq!(register.unwrap().cut_off_ms, Some(3_200));
 }
 
+#[test]
+fn a_restart_waits_for_an_answer_that_brings_the_longer_lease() {
+    let exits = |actions: &[DaemonAction]| actions.contains(&DaemonAction::Exit);
+    let mut daemon = serving();
+    answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "active")]);
+    running(&mut daemon, &key("p", 4), 4);
+    let asked = START + 300 * MS;
+    let actions = step(&mut daemon, asked, DaemonEvent::Restart);
+    assert!(matches!(
+        actions.iter().find(|action| matches!(action, DaemonAction::Extend { .. })),
+        Some(DaemonAction::Extend { request, .. }) if request.lease_ms == 20_000
+    ));
+    step(&mut daemon, asked, DaemonEvent::Extended);
+    // A leader that has just taken over grants the usual lease: that is not what was asked for.
+    assert!(!exits(&answer(&mut daemon, asked, 0, Vec::new())));
+    let due = daemon.next_renewal_ns;
+    let actions = step(&mut daemon, due, DaemonEvent::Tick);
+    let longer = Renewed {
+        lease_ms: 20_000,
+        ..renewed(last_nonce(&actions).unwrap(), 0, Vec::new())
+    };
+    let actions = step(
+        &mut daemon,
+        due,
+        DaemonEvent::Renewed {
+            server: "a:1".to_owned(),
+            answer: Box::new(longer),
+        },
+    );
+    assert!(exits(&actions));
+    let armed = place_of(
+        &actions,
+        |action| matches!(action, DaemonAction::Order { order: Order::Renew { deadline_ns, .. }, .. } if *deadline_ns > asked + 20_000 * MS),
+    );
+    assert!(armed < place_of(&actions, |action| *action == DaemonAction::Exit) && armed.is_some());
+}
+
 fn recorded() -> Record {
     let mut daemon = serving();
     answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "active")]);
