@@ -16,8 +16,9 @@ pub fn ended(node: &str, log: &str) -> Vec<Ended> {
     for line in log.lines() {
         let told = line.strip_prefix("paceline: ");
         let role = told.and_then(|told| told.split(' ').next()).unwrap_or_default();
-        let by_itself =
-            told.is_some_and(|told| told.ends_with(FATAL) || (told.ends_with(AGAIN) && told.contains(" ended with ")));
+        // One that ended with 0 was asked to, or asked to be started anew.
+        let failed = |told: &str| told.contains(" ended with ") && !told.contains(" ended with 0;");
+        let by_itself = told.is_some_and(|told| told.ends_with(FATAL) || (told.ends_with(AGAIN) && failed(told)));
         if by_itself {
             found.push(Ended {
                 node: node.to_owned(),
@@ -64,7 +65,8 @@ mod tests {
     #[test]
     fn an_end_with_a_reason_is_fine() {
         let log = "paceline: this server stops: no space left\npaceline: serve-server ended with 70; starting it again\n\
-                   paceline: serve-daemon was ended by SIGKILL; starting it again\n";
+                   paceline: serve-daemon was ended by SIGKILL; starting it again\n\
+                   paceline: serve-server ended with 0; starting it again\n";
         let found = ended("n1", log);
         assert_eq!(found.len(), 1);
         assert_eq!((check(&found).looked_at, check(&found).wrong.len()), (1, 0));

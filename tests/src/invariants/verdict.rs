@@ -52,7 +52,12 @@ impl Verdict {
                 count: looked_at,
             });
         }
-        let violations = wrong.into_iter().map(|text| Violation { invariant, text });
+        let violations = wrong.into_iter().map(|text| {
+            // Some checks name their invariant themselves.
+            let own = text.strip_prefix(invariant).and_then(|rest| rest.strip_prefix(": "));
+            let text = own.map_or(text.clone(), ToOwned::to_owned);
+            Violation { invariant, text }
+        });
         self.violations.extend(violations);
     }
 
@@ -120,7 +125,11 @@ mod tests {
     #[test]
     fn a_violation_is_not_sound() {
         let mut verdict = Verdict::default();
-        verdict.note("I1", "intervals", Findings::of(2, Err(anyhow::anyhow!("two at once"))));
+        verdict.note(
+            "I1",
+            "intervals",
+            Findings::of(2, Err(anyhow::anyhow!("I1: two at once"))),
+        );
         let error = verdict.sound().expect_err("a violation").to_string();
         assert_eq!(error, "I1: two at once");
     }

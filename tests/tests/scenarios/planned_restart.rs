@@ -113,6 +113,7 @@ fn one_that_does_not_come_back() -> anyhow::Result<()> {
         .arg(node.config())
         .env("PACELINE_RESTART_LEASE_MS", EXTENDED.as_millis().to_string())
         .env("PACELINE_NODE_ROOT", node.data_dir())
+        .env("PACELINE_RECORDING", node.data_dir().with_file_name("recordings"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
