@@ -199,6 +199,7 @@ pub struct Run {
 struct Inner {
     up: Option<Up>,
     joined: bool,
+    starts_again: bool,
     failed: Option<String>,
 }
 
@@ -240,6 +241,11 @@ impl Run {
             });
             let (failed, watching) = (node.failed(), run.clone());
             tokio::spawn(async move { watching.fail(failed.await) });
+            let (again, watching) = (node.starts_again(), run.clone());
+            tokio::spawn(async move {
+                again.await;
+                watching.lock().starts_again = true;
+            });
             match node.join().await {
                 Ok(()) => run.lock().joined = true,
                 Err(error) => run.fail(error.to_string()),
@@ -261,6 +267,12 @@ impl Run {
     #[must_use]
     pub fn has_joined(&self) -> bool {
         self.lock().joined
+    }
+
+    /// Whether it is to end in order and to be started again, for Raft's timers of another lease.
+    #[must_use]
+    pub fn starts_again(&self) -> bool {
+        self.lock().starts_again
     }
 
     /// Why it has stopped for good, once it has.
