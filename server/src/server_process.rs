@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::lease::Leases;
-use crate::raft::{RaftNode, RaftOptions};
+use crate::raft::{RaftNode, RaftOptions, StartError};
 
 /// How long a leader that is told to end tries to hand over the lead: longer than a renewal that is late.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(1);
@@ -47,9 +47,17 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         peer: config.peer.iter().map(ToString::to_string).collect(),
         api: config.api_advertised(),
         join: config.join.clone(),
+        witness: config.has(Role::Witness),
     })
-    .await
-    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    .await;
+    let raft = match raft {
+        Ok(raft) => raft,
+        Err(error) if error.is_final() => return Ok(refuse(&error)),
+        Err(error) => return Err(anyhow::anyhow!("{error}")),
+    };
+    if config.has(Role::Witness) {
+        crate::witness::give_lead_away(&raft);
+    }
     let leases = Leases::start(raft.clone());
     let api = Api::new(raft.clone(), config.clone());
 
@@ -59,7 +67,11 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     let api_thread = start_api_thread(api_listener, api::routes(api), stop.clone())?;
     // Peers must be able to answer while this node joins, so the listeners come first.
-    raft.join().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    match raft.join().await {
+        Ok(()) => {}
+        Err(error) if error.is_final() => return Ok(refuse(&error)),
+        Err(error) => return Err(anyhow::anyhow!("{error}")),
+    }
     tracing::info!(node = config.name, api = %config.api, "server is up");
 
     let code = tokio::select! {
@@ -78,6 +90,12 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     raft.shutdown().await;
     let _ = tokio::task::spawn_blocking(move || api_thread.join()).await;
     Ok(code)
+}
+
+/// What no further try can mend: said once, and the parent ends the node instead of starting this again and again.
+fn refuse(error: &StartError) -> ExitCode {
+    eprintln!("paceline: {error}");
+    ExitCode::from(crate::serve::EXIT_FATAL)
 }
 
 async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {

@@ -3,6 +3,10 @@
 //! Every node has a loopback address of its own (127.x.y.n), so that ports are those of the documentation and two
 //! clusters of two tests never meet. Nothing here believes a single answer: a node's view is asked for by name.
 
+mod faulty;
+mod load;
+mod views;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,13 +20,19 @@ use client::wire::plan::Done;
 use client::wire::status::Status;
 use serde::de::DeserializeOwned;
 
+use crate::history::History;
 use crate::http::{self, Answer, Request};
 use crate::invariants::heals::{self, Healed};
 use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
+use crate::network::Network;
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
 use crate::wait::{pause, wait_for};
 use crate::witness::{self, Record};
+
+pub use faulty::Layout;
+use faulty::{Below, sweep_disks};
+pub use load::{Load, acknowledged};
 
 /// For one request: a server that is alive answers long before, also when it has no quorum.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
@@ -45,9 +55,12 @@ static CLUSTERS: AtomicU16 = AtomicU16::new(0);
 pub struct Cluster {
     directory: PathBuf,
     nodes: Vec<Node>,
-    network: (u8, u8),
+    loopback: (u8, u8),
     finished: bool,
     watcher: Option<Watcher>,
+    number: u16,
+    histories: Vec<History>,
+    below: Below,
 }
 
 impl Cluster {
@@ -92,9 +105,12 @@ impl Cluster {
         Ok(Self {
             directory,
             nodes: Vec::new(),
-            network: (64 + (high & 0x3f), low),
+            loopback: (64 + (high & 0x3f), low),
             finished: false,
             watcher: None,
+            number,
+            histories: Vec::new(),
+            below: Below::default(),
         })
     }
 
@@ -109,7 +125,12 @@ impl Cluster {
             .filter(|n| *n != number && number != 1)
             .map(|n| self.address(n))
             .collect();
+        let namespace = match &mut self.below.network {
+            Some(network) => Some(network.attach(&name, number)?),
+            None => None,
+        };
         let options = NodeOptions {
+            namespace,
             data_dir: self.directory.join(&name),
             address: self.ip(number),
             name,
@@ -126,10 +147,13 @@ impl Cluster {
         SocketAddr::from((self.ip(number), PEER_PORT))
     }
 
-    /// The loopback address of node `n<number>`.
+    /// The address of node `n<number>`.
     #[must_use]
     pub fn ip(&self, number: u8) -> Ipv4Addr {
-        Ipv4Addr::new(127, self.network.0, self.network.1, number)
+        match self.below.network {
+            Some(_) => Network::address(number),
+            None => Ipv4Addr::new(127, self.loopback.0, self.loopback.1, number),
+        }
     }
 
     /// Where everything of it is.
@@ -159,7 +183,8 @@ impl Cluster {
     /// # Errors
     /// Where that does not come in time.
     pub fn wait_until_whole(&self) -> anyhow::Result<()> {
-        let size = self.nodes.len();
+        let size = self.nodes.iter().filter(|n| n.is_daemon()).count();
+        let servers = self.nodes.iter().filter(|n| n.is_server()).count();
         wait_for(&format!("{size} nodes up with one leader"), START_LIMIT, || {
             for node in &self.nodes {
                 let status: Status = self
@@ -167,7 +192,7 @@ impl Cluster {
                     .map_err(|e| format!("{}: {e:#}", node.name()))?;
                 let up = status.nodes.iter().filter(|n| n.state == "up").count();
                 let voters = status.members.iter().filter(|m| m.role == "voter").count();
-                if up < size || voters < size.min(3) || status.leader.is_none() || !status.quorate {
+                if up < size || voters < servers.min(3) || status.leader.is_none() || !status.quorate {
                     return Err(format!(
                         "{}: {up} up, {voters} voters, leader {:?}",
                         node.name(),
@@ -283,167 +308,6 @@ impl Cluster {
         Ok(file.replace("@WITNESS@", &command))
     }
 
-    // ---- what the cluster says ----
-
-    /// The leader's node name, as the first node that answers says.
-    ///
-    /// # Errors
-    /// Where none is known.
-    pub fn leader(&self) -> anyhow::Result<String> {
-        self.get::<Status>("/v1/status")?.leader.context("no leader is known")
-    }
-
-    /// One package.
-    ///
-    /// # Errors
-    /// Where no node answers or none of this name is there.
-    pub fn package(&self, name: &str) -> anyhow::Result<Package> {
-        let packages: Packages = self.get("/v1/packages")?;
-        packages
-            .packages
-            .into_iter()
-            .find(|p| p.name == name)
-            .with_context(|| format!("no package {name}"))
-    }
-
-    /// Where a package runs in a mode and has said so.
-    ///
-    /// # Errors
-    /// In words, what is there instead.
-    pub fn running(&self, package: &str, mode: &str) -> Result<Instance, String> {
-        let package = self.package(package).map_err(|e| format!("{e:#}"))?;
-        package
-            .instances
-            .iter()
-            .find(|i| i.mode == mode && i.state == "running")
-            .cloned()
-            .ok_or_else(|| format!("{}: {} ({:?})", package.name, package.reason, package.instances))
-    }
-
-    /// Waits until a package runs in a mode, and answers where.
-    ///
-    /// # Errors
-    /// Where it does not come in time.
-    pub fn wait_running(&self, package: &str, mode: &str) -> anyhow::Result<Instance> {
-        let what = format!("{package} running as {mode}");
-        Ok(wait_for(&what, START_LIMIT.max(FAILOVER_LIMIT), || {
-            self.running(package, mode)
-        })?)
-    }
-
-    /// Waits until the same servers have been running, and the same one has led, for `quiet`.
-    ///
-    /// # Errors
-    /// Where that does not come in time.
-    pub fn wait_settled(&self, quiet: Duration) -> anyhow::Result<()> {
-        let now = || -> anyhow::Result<(Vec<Option<i32>>, u64)> {
-            let servers = self
-                .nodes
-                .iter()
-                .map(|node| node.processes_of("serve-server").first().map(|it| it.pid));
-            Ok((servers.collect(), self.get::<Status>("/v1/status")?.term))
-        };
-        let mut last = (now()?, std::time::Instant::now());
-        Ok(wait_for("servers that run on", START_LIMIT, || {
-            let found = now().map_err(|error| format!("{error:#}"))?;
-            if found != last.0 {
-                last = (found, std::time::Instant::now());
-            }
-            if last.1.elapsed() >= quiet {
-                Ok(())
-            } else {
-                Err(format!("servers and term {:?}", last.0))
-            }
-        })?)
-    }
-
-    /// Every event so far.
-    ///
-    /// # Errors
-    /// Where no node answers, or one lacks events for long.
-    pub fn events(&self) -> anyhow::Result<Vec<Event>> {
-        let mut events = Vec::new();
-        let mut after = 0;
-        loop {
-            let path = format!("/v1/events?after={after}&limit={EVENTS_PAGE}");
-            // A server that was caught up by a snapshot gets the events of that stretch from the others.
-            let page: Events = wait_for("a whole page of events", FAILOVER_LIMIT, || {
-                let page: Events = self.get(&path).map_err(|error| format!("{error:#}"))?;
-                if page.missing.is_empty() {
-                    Ok(page)
-                } else {
-                    Err(format!("missing {:?}", page.missing))
-                }
-            })?;
-            events.extend(page.events);
-            match page.next_after {
-                Some(next) if next > after => after = next,
-                _ => return Ok(events),
-            }
-        }
-    }
-
-    /// Waits for an event that satisfies a condition.
-    ///
-    /// # Errors
-    /// Where it does not come in time; the last events are in the text.
-    pub fn wait_event(&self, what: &str, matches: impl Fn(&Event) -> bool) -> anyhow::Result<Event> {
-        Ok(wait_for(&format!("the event {what}"), START_LIMIT, || {
-            let events = self.events().map_err(|e| format!("{e:#}"))?;
-            let tail = || {
-                events
-                    .iter()
-                    .rev()
-                    .take(6)
-                    .map(|e| format!("{} {}", e.kind, e.text))
-                    .collect::<Vec<_>>()
-            };
-            events
-                .iter()
-                .find(|e| matches(e))
-                .cloned()
-                .ok_or_else(|| format!("{:?}", tail()))
-        })?)
-    }
-
-    // ---- what is really there ----
-
-    /// Where the test programs write.
-    #[must_use]
-    pub fn witness_directory(&self) -> PathBuf {
-        self.directory.join("witness")
-    }
-
-    /// What the test programs wrote.
-    ///
-    /// # Errors
-    /// Where it can't be read.
-    pub fn witnessed(&self) -> anyhow::Result<Vec<Record>> {
-        witness::read(&self.witness_directory())
-    }
-
-    /// The living processes of a package on all nodes, found by their program, oldest id first.
-    #[must_use]
-    pub fn package_processes(&self, package: &str) -> Vec<Process> {
-        let mut found: Vec<Process> = processes::under(&self.directory)
-            .into_iter()
-            .filter(|p| p.variable("PACELINE_PACKAGE") == Some(package) && !p.is_command("paceline", "supervise"))
-            .collect();
-        found.sort_by_key(|p| p.pid);
-        found
-    }
-
-    /// The living process of a package on a node.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn package_process(&self, package: &str, node: &str) -> anyhow::Result<Process> {
-        self.package_processes(package)
-            .into_iter()
-            .find(|p| p.variable("PACELINE_NODE") == Some(node))
-            .with_context(|| format!("no process of {package} on {node}"))
-    }
-
     // ---- evidence ----
 
     /// Begins to look at every node again and again, for the checks at the end.
@@ -451,10 +315,11 @@ impl Cluster {
         self.watcher = Some(Watcher::start(&self.targets(), &self.directory));
     }
 
-    /// The nodes as the checks see them.
+    /// The servers as the checks see them.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        self.nodes.iter().map(Target::from).collect()
+        let servers = self.nodes.iter().filter(|node| node.is_server());
+        servers.map(Target::from).collect()
     }
 
     /// Everything that the story has left behind so far. Every server must be up.
@@ -462,12 +327,13 @@ impl Cluster {
     /// # Errors
     /// Where a server does not answer, or they never meet at one index.
     pub fn evidence(&self) -> anyhow::Result<Evidence> {
-        let mut evidence = Evidence::of_directory(&self.directory)?;
-        evidence.ask(&self.targets())?;
+        let mut evidence = Evidence::collect(&self.directory, &self.targets())?;
         if let Some(watcher) = &self.watcher {
             evidence.add(watcher.seen());
         }
         evidence.sights.extend(invariants::replicas_agree::meet(self)?);
+        evidence.histories.extend(self.histories.iter().cloned());
+        evidence.cuts.extend(self.below.cuts.iter().cloned());
         Ok(evidence)
     }
 
@@ -484,7 +350,7 @@ impl Cluster {
     /// # Errors
     /// Every violation.
     pub fn check(&self) -> anyhow::Result<Verdict> {
-        invariants::check_all(&self.evidence()?).sound()
+        invariants::judge(&self.evidence()?, &self.directory)
     }
 
     // ---- the end ----
@@ -503,7 +369,7 @@ impl Cluster {
     /// # Errors
     /// The invariant that is broken.
     pub fn finish_on(mut self, evidence: &Evidence) -> anyhow::Result<()> {
-        let verdict = invariants::check_all(evidence).sound()?;
+        let verdict = invariants::judge(evidence, &self.directory)?;
         println!("checked: {verdict}");
         self.finished = true;
         Ok(())
@@ -527,6 +393,9 @@ impl Drop for Cluster {
                 eprintln!("{}: {error:#}", node.name());
             }
         }
+        // A thread that stays in a namespace of it leaves with the network; a mounted disk can't be removed.
+        self.watcher = None;
+        self.below.disks.clear();
         if self.finished {
             // A supervisor's last file may still appear while the kernel takes the process down.
             for _ in 0..20 {
@@ -551,12 +420,19 @@ pub fn base_directory() -> PathBuf {
 /// Ends what a test run left that was itself killed: its clusters carry its process id in their name.
 fn end_leftovers() {
     for process in processes::under(&base_directory()) {
-        let owner = process.variable(processes::NODE_ROOT).and_then(|root| {
-            let story = Path::new(root).parent()?.file_name()?.to_str()?;
-            story.strip_prefix(PREFIX)?.split('-').next()?.parse::<i32>().ok()
-        });
-        if owner.is_some_and(|pid| !processes::lives(pid)) {
+        let story = process
+            .variable(processes::NODE_ROOT)
+            .map(Path::new)
+            .and_then(Path::parent);
+        if story.and_then(owner_of).is_some_and(|pid| !processes::lives(pid)) {
             process.kill();
         }
     }
+    sweep_disks();
+}
+
+/// The process that made the directory of a story.
+fn owner_of(story: &Path) -> Option<i32> {
+    let name = story.file_name()?.to_str()?;
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }

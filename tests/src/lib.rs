@@ -16,6 +16,7 @@ pub mod http;
 pub mod invariants;
 pub mod linearizability;
 pub mod nemesis;
+pub mod network;
 pub mod node;
 pub mod oracle;
 pub mod processes;

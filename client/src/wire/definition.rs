@@ -81,7 +81,7 @@ pub struct PackageDefinition {
     /// `lease`, `fenced` or `token`.
     #[serde(default = "default_safety")]
     pub safety: String,
-    /// `stop` or `freeze`.
+    /// `stop`, `freeze` or `reset`.
     #[serde(default = "default_on_quorum_loss")]
     pub on_quorum_loss: String,
     /// How it is run.

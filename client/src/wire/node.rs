@@ -45,6 +45,10 @@ pub struct Node {
     pub api: String,
     /// Version of its desired set.
     pub generation: u64,
+    /// How its packages' processes are held together: `namespace`, `user_namespace`, or `group`, where a process that
+    /// leaves its group is killed by the daemon and not by the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<String>,
 }
 
 /// `GET /v1/nodes/N/attributes`.

@@ -57,6 +57,9 @@ pub struct Member {
     pub api: String,
     /// `voter` or `learner`.
     pub role: String,
+    /// It only votes and stores: it runs no package, and gives the lead away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub witness: bool,
     /// Entries behind the leader, where the leader answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<u64>,

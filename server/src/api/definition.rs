@@ -290,9 +290,10 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
     let on_quorum_loss = match on_quorum_loss.as_str() {
         "stop" => Some(core::OnQuorumLoss::Stop),
         "freeze" => Some(core::OnQuorumLoss::Freeze),
+        "reset" => Some(core::OnQuorumLoss::Reset),
         other => {
             faults.say(format!(
-                "{what}: on_quorum_loss {other:?}: expected \"stop\" or \"freeze\""
+                "{what}: on_quorum_loss {other:?}: expected \"stop\", \"freeze\" or \"reset\""
             ));
             None
         }
@@ -405,6 +406,7 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         on_quorum_loss: match on_quorum_loss {
             core::OnQuorumLoss::Stop => "stop",
             core::OnQuorumLoss::Freeze => "freeze",
+            core::OnQuorumLoss::Reset => "reset",
         }
         .to_owned(),
         run: wire::RunDefinition {

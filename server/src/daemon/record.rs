@@ -63,6 +63,9 @@ pub struct RecordedInstance {
     pub mode: String,
     /// Whether it is under the lease's deadline.
     pub deadline: bool,
+    /// Whether its node is reset once it was stopped because the lease ended.
+    #[serde(default)]
+    pub reset: bool,
     /// Its supervisor; none until that is known, and until then nothing of the package is forked.
     pub supervisor: Option<ProcessId>,
     /// Its control group.
@@ -234,6 +237,11 @@ impl RecordFile {
             Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RecordError::Io { file, source }),
         };
+        // Written as a whole and renamed, so only a power cut can leave this: what it named is gone with that.
+        if bytes.iter().all(|byte| *byte == 0) {
+            tracing::warn!(file = %file.display(), "the session record is empty, as after a power cut: starting clean");
+            return Ok(None);
+        }
         let record: Record = match serde_json::from_slice(&bytes) {
             Ok(record) => record,
             Err(error) => {
@@ -300,6 +308,16 @@ mod tests {
         record.mark("a", 7);
         file.write(&record).unwrap();
         assert_eq!(file.read().unwrap(), Some(record));
+    }
+
+    #[test]
+    fn an_empty_record_is_what_a_power_cut_leaves() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = RecordFile::lock(directory.path()).unwrap();
+        for left in [&b""[..], &[0; 512]] {
+            fs::write(directory.path().join(RECORD_FILE), left).unwrap();
+            assert_eq!(file.read().unwrap(), None);
+        }
     }
 
     #[test]

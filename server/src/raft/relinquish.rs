@@ -123,7 +123,7 @@ async fn give_away(core: &Arc<Core>, cause: Cause) -> bool {
     }
 }
 
-/// The voter with the fastest disk whose node is not drained.
+/// The server with the fastest disk whose node is not drained.
 async fn best(core: &Arc<Core>) -> Option<(MemberId, Fitness)> {
     let state = core.applied.state();
     let own = core.identity()?.member;
@@ -131,7 +131,8 @@ async fn best(core: &Arc<Core>) -> Option<(MemberId, Fitness)> {
     let others = state
         .members()
         .filter(|member| member.id.0 != own && voters.contains(&member.id.0))
-        .filter(|member| !is_drained(&state, member.name.as_str()));
+        // A witness would give it away again.
+        .filter(|member| !member.witness && !is_drained(&state, member.name.as_str()));
     let mut found: Vec<(Fitness, MemberId)> = Vec::new();
     for member in others {
         if let Some(fitness) = ask(core, member.id).await {

@@ -139,7 +139,6 @@ impl Simulation {
                 node,
                 key: format!("a{}", draw % 20),
                 value: (!draw.is_multiple_of(7)).then(|| (draw % 1000).to_string()),
-                expect: None,
             })
         } else {
             None

@@ -97,6 +97,8 @@ impl Daemon {
                 capacity: Capacity::default(),
                 labels: BTreeMap::new(),
                 api: format!("d{}:api", self.number + 1),
+                containment: None,
+                cut_off: None,
             }),
         })
     }

@@ -372,6 +372,7 @@ pub fn options(directory: &Path, name: &str, join: &[String]) -> RaftOptions {
         peer: vec![address(name)],
         api: format!("{name}:api"),
         join: join.to_vec(),
+        witness: false,
     }
 }
 

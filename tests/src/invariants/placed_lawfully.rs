@@ -121,6 +121,7 @@ mod tests {
                 attributes: BTreeMap::new(),
                 api: String::new(),
                 generation: 1,
+                containment: None,
             }],
             packages,
         }

@@ -40,7 +40,7 @@ pub fn meet(cluster: &Cluster) -> anyhow::Result<Vec<Sight>> {
     let mut sights = Vec::new();
     wait_for("every server at one index", START_LIMIT, || {
         let mut now = Vec::new();
-        for node in cluster.nodes() {
+        for node in cluster.nodes().iter().filter(|node| node.is_server()) {
             let status: Status = cluster
                 .ask(node, "/v1/status?consistency=local")
                 .map_err(|e| format!("{}: {e:#}", node.name()))?;

@@ -6,6 +6,7 @@ mod bad_file;
 mod bad_programs;
 mod daemon_restart;
 mod data_directory;
+mod fenced;
 mod full_disk;
 mod leader_node_killed;
 mod leader_server_killed;
@@ -15,7 +16,9 @@ mod node_killed;
 mod nothing_left;
 mod own_program;
 mod package_killed;
+mod planned_restart;
 mod same_name;
+mod two_nodes_and_witness;
 mod unknown_names;
 mod wiped_disk;
 
