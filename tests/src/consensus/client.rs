@@ -138,6 +138,7 @@ impl Simulation {
             node.map(|node| Command::SetAttribute {
                 node,
                 key: format!("a{}", draw % 20),
+                expect: None,
                 value: (!draw.is_multiple_of(7)).then(|| (draw % 1000).to_string()),
             })
         } else {
