@@ -81,6 +81,8 @@ pub struct Settings {
     pub plant: Option<Plant>,
     /// Servers at the start.
     pub servers: usize,
+    /// Whether one of them is a witness.
+    pub witness: bool,
     /// Clients that write and read.
     pub clients: usize,
     /// Nodes whose daemons renew.
@@ -142,6 +144,8 @@ impl Settings {
             faults_for,
             plant: None,
             servers: [3, 3, 5, 4][random.index(4)],
+            // A witness gives the lead away, so the lead may change without a fault.
+            witness: scope == Scope::All && random.chance(2500),
             clients: usize::try_from(random.between(2, 8)).unwrap_or(4),
             daemons: usize::try_from(random.between(2, 5)).unwrap_or(3),
             lease: Millis(lease),

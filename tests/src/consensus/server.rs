@@ -1,7 +1,6 @@
 //! A server of the cluster as it runs on a host: the product's Raft node with its routes and its leases, on a simulated
 //! network and disk.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -363,16 +362,25 @@ impl Up {
     }
 }
 
+/// What a server is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It may lead.
+    Server,
+    /// It votes and gives the lead away.
+    Witness,
+}
+
 /// What a server is started with.
 #[must_use]
-pub fn options(directory: &Path, name: &str, join: &[String]) -> RaftOptions {
+pub fn options(directory: &Path, name: &str, join: &[String], role: Role) -> RaftOptions {
     RaftOptions {
         data_dir: directory.to_owned(),
         name: name.to_owned(),
         peer: vec![address(name)],
         api: format!("{name}:api"),
         join: join.to_vec(),
-        witness: false,
+        witness: role == Role::Witness,
     }
 }
 
@@ -380,10 +388,4 @@ pub fn options(directory: &Path, name: &str, join: &[String]) -> RaftOptions {
 #[must_use]
 pub fn address(name: &str) -> String {
     format!("{name}:peer")
-}
-
-/// The labels of a node: none.
-#[must_use]
-pub fn no_labels() -> BTreeMap<String, String> {
-    BTreeMap::new()
 }
