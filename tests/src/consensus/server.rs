@@ -367,7 +367,7 @@ impl Up {
 pub enum Role {
     /// It may lead.
     Server,
-    /// It votes and gives the lead away.
+    /// It votes, and gets the lead last.
     Witness,
 }
 
