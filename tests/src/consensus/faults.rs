@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use statemachine::command::Command;
+use statemachine::command::{ClusterSpec, Command, ConfigChange};
 use statemachine::log::v1::Proposal;
 use statemachine::time::Millis;
 
@@ -125,11 +125,12 @@ const KINDS: [(&str, u64); 21] = [
 ];
 
 /// The same for what concerns clocks and daemons.
-const OTHER_KINDS: [(&str, u64); 4] = [
+const OTHER_KINDS: [(&str, u64); 5] = [
     ("daemon stands still", 6),
     ("wall clock set", 2),
     ("clock rate changed", 3),
     ("lease extended", 4),
+    ("lease changed", 3),
 ];
 
 /// What hits a server that does not lead.
@@ -260,6 +261,7 @@ impl Simulation {
                 let now = self.now;
                 self.servers[victim].clock.set_rate(now, rate);
             }
+            "lease changed" => self.change_the_lease(victim),
             "lease extended" => return self.extend_a_lease(victim),
             "follower cut off" => {
                 let all = self.servers.len();
@@ -314,7 +316,27 @@ impl Simulation {
         self.mend_later();
     }
 
-    /// A daemon asks for a longer lease, as before a planned restart.
+    /// An operator sets another lease for the whole cluster.
+    fn change_the_lease(&mut self, server: usize) {
+        let lease = Millis([1000, 1500, 2000, 3000][self.random.index(4)]);
+        let spec = ClusterSpec {
+            name: "changed".to_owned(),
+            lease,
+            min_nodes: 1,
+            start_wait: Millis(1000),
+        };
+        let proposal = Proposal {
+            request: None,
+            command: Command::Configure {
+                expect: None,
+                changes: vec![ConfigChange::PutCluster(spec)],
+            },
+        };
+        self.settings.lease = lease;
+        self.ask(Asker::Operator, server, Ask::Propose(Box::new(proposal)));
+    }
+
+    /// A daemon asks for a longer lease,as before a planned restart.
     fn extend_a_lease(&mut self, server: usize) -> bool {
         let daemon = self.random.index(self.daemons.len().max(1));
         let session = self.daemons.get(daemon).and_then(super::daemon::Daemon::session);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use server::storage::EventFilter;
+use server::timers::Timers;
 use statemachine::id::Index;
 
 use super::host::Moment;
@@ -18,6 +19,8 @@ const CALM: Duration = Duration::from_secs(2);
 const HEALED_WITHIN: Duration = Duration::from_secs(10);
 /// And everybody must hear of it, and have applied all, within this.
 const EQUAL_WITHIN: Duration = Duration::from_secs(10);
+/// A change of the lease is through within this: one server after the other starts again.
+const TIMED_WITHIN: Duration = Duration::from_secs(30);
 /// Then nothing may change for so long.
 const STEADY: Duration = Duration::from_secs(5);
 /// Sessions that were not renewed during the faults may be declared lost until then.
@@ -80,6 +83,12 @@ fn heal(simulation: &mut Simulation) -> Result<(), String> {
         EQUAL_WITHIN,
         "I15: every server has joined",
         Simulation::all_joined,
+    )?;
+    wait(
+        simulation,
+        TIMED_WITHIN,
+        "every server has the timers of the lease",
+        Simulation::all_timed,
     )?;
     // A change of the membership may have come with it; from here on nothing has a reason to change.
     wait(
@@ -206,6 +215,13 @@ impl Simulation {
             server.removed || server.power.as_ref().is_some_and(|power| power.run.has_joined())
         };
         self.faults.removing().is_empty() && self.servers.iter().all(joined)
+    }
+
+    /// Whether every server runs with Raft's timers of the cluster's lease: until then the lead goes round once.
+    fn all_timed(&self) -> bool {
+        let lease = self.reference.state().cluster().map(|cluster| cluster.spec.lease);
+        let wanted = lease.map(|lease| Timers::of(lease).heartbeat_ms);
+        self.nodes().all(|(_, node)| Some(node.timers().heartbeat_ms) == wanted)
     }
 
     fn all_equal(&self) -> bool {

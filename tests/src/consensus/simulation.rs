@@ -21,9 +21,11 @@ use super::plan::{Plant, Settings};
 use super::random::Random;
 use super::reference::{Reference, hash};
 use super::report::Report;
-use super::server::{Ask, Message, Out, Outbox, Run, Told, address, options};
+use super::server::{Ask, Message, Out, Outbox, Role, Run, Told, address, options};
 use super::watch::{Seen, Watch};
 
+/// Where there is a witness, it is this server.
+const WITNESS: usize = 2;
 /// From one event to what follows from it at once.
 const AT_ONCE: Duration = Duration::from_micros(20);
 /// A client's or a daemon's message takes this long.
@@ -97,6 +99,8 @@ pub struct Server {
     pub disk: Disk,
     /// Its files.
     pub directory: PathBuf,
+    /// What it is for.
+    pub role: Role,
     /// Whom it asks to be let in.
     pub join: Vec<String>,
     /// A sync takes this long.
@@ -220,6 +224,11 @@ impl Simulation {
             name,
             clock,
             disk: Disk::default(),
+            role: if self.settings.witness && number == WITNESS {
+                Role::Witness
+            } else {
+                Role::Server
+            },
             sync: self.settings.sync,
             removed: false,
             power: None,
@@ -353,7 +362,7 @@ impl Simulation {
             seen: Seen::default(),
         };
         let (run, outbox, disk) = (power.run.clone(), power.outbox.clone(), server.disk.clone());
-        let options = options(&server.directory, &server.name, &server.join);
+        let options = options(&server.directory, &server.name, &server.join, server.role);
         server.power = Some(power);
         self.note("start", number, 0, &[]);
         self.reset_calls_to(number);

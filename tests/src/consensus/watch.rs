@@ -1,15 +1,14 @@
 //! What every server is held to after each of its steps.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use server::raft::RaftNode;
 use statemachine::id::{Index, MemberId, SessionId, Term};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::host::Moment;
 use super::plan::Scope;
 use super::reference::Lost;
-use super::simulation::Simulation;
-
+use super::simulation::{Event, Simulation};
 /// What was seen of one run of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -36,6 +35,8 @@ pub struct Watch {
     lost: BTreeMap<SessionId, Moment>,
 }
 
+/// A server that wants to be started again is up after this.
+const AGAIN: Duration = Duration::from_millis(30);
 /// `K`: how long after a deadline the last process of a package may live, in nanoseconds.
 const KILL: Moment = server::timers::KILL_MS * 1_000_000;
 
@@ -61,6 +62,12 @@ impl Simulation {
         };
         if let Some(reason) = power.run.failed() {
             self.server_failed(number, &reason);
+            return;
+        }
+        if power.run.starts_again() {
+            self.report.count("server started again for other timers");
+            self.crash(number);
+            self.plan(AGAIN, Event::Start(number));
             return;
         }
         let Some(node) = power.run.node() else { return };
@@ -266,7 +273,7 @@ impl Simulation {
             let text = format!(
                 "rule 5: session {} was declared lost at {:.6} s, and its renewal of {} us later is granted",
                 session.0,
-                std::time::Duration::from_nanos(*lost).as_secs_f64(),
+                Duration::from_nanos(*lost).as_secs_f64(),
                 (sent - lost) / 1000
             );
             self.violated(&text);
