@@ -6,6 +6,7 @@
 //! stretch: it records the [`Gap`] and gets them from the other servers.
 
 mod filter;
+mod page;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use super::backend::{Backend, Batch, Family};
 use super::keys::{META_GAPS, journal_id, journal_key};
 use super::writer::Writer;
 pub use filter::EventFilter;
+use page::PageBuilder;
 
 /// The format of journal values.
 const FORMAT: u8 = 1;
@@ -447,62 +449,6 @@ enum Durability {
 enum Direction {
     From(u64),
     Back,
-}
-
-struct PageBuilder<'a> {
-    filter: &'a EventFilter,
-    limit: usize,
-    events: Vec<EventRecord>,
-    looked: usize,
-    last_index: u64,
-    full: bool,
-}
-
-impl<'a> PageBuilder<'a> {
-    fn new(limit: usize, filter: &'a EventFilter) -> Self {
-        Self {
-            filter,
-            limit,
-            events: Vec::new(),
-            looked: 0,
-            last_index: 0,
-            full: false,
-        }
-    }
-
-    /// Takes a record if it passes; answers whether the page wants more.
-    fn take(&mut self, record: &EventRecord) -> bool {
-        let next = record.index != self.last_index;
-        if next && (self.events.len() >= self.limit || self.looked >= SCAN_RECORDS_MAX) {
-            self.full = true;
-            return false;
-        }
-        if self.filter.before.is_some_and(|before| record.index >= before.0) {
-            return false;
-        }
-        self.looked += 1;
-        self.last_index = record.index;
-        if self.filter.matches(record) {
-            self.events.push(record.clone());
-        }
-        true
-    }
-
-    fn finish(self, after: u64, gaps: &[Gap]) -> EventPage {
-        let end = if self.full { self.last_index } else { u64::MAX };
-        let gaps = gaps
-            .iter()
-            .filter(|gap| gap.last > after && gap.first <= end)
-            .copied()
-            .collect();
-        let next_after = self.full.then_some(Index(self.last_index));
-        EventPage {
-            events: self.events,
-            more: self.full,
-            next_after,
-            gaps,
-        }
-    }
 }
 
 fn encode(record: &EventRecord) -> io::Result<Bytes> {

@@ -113,29 +113,224 @@ pub const HOLD: [Check; 8] = [
 pub const BREAK: [Check; 27] = [
     breaks("w_equal", "W = T + K exactly", Scope { wait: 2, ..BASE }, ALL),
     breaks("w_lease", "W = T", Scope { wait: 1, ..BASE }, ALL),
-    breaks("receipt", "", BASE, Rules { counts_from_send: false, ..ALL }),
-    breaks("deposed", "", BASE, Rules { confirmation: Confirmation::Missing, ..ALL }),
-    breaks("old_round", "", BASE, Rules { confirmation: Confirmation::Earlier, ..ALL }),
-    breaks("leftovers", "", BASE, Rules { leftovers_first: false, ..ALL }),
-    breaks("takeover_at_once", "", BASE, Rules { takeover: Takeover::AtOnce, ..ALL }),
-    breaks("table", "", BASE, Rules { takeover: Takeover::Table, ..ALL }),
-    breaks("old_table", "", Scope { terms: 3, ..BASE }, Rules { takeover: Takeover::OldTable, ..ALL }),
-    breaks("lost_answered", "", BASE, Rules { lost_is_final: false, ..ALL }),
-    breaks("lost_queued", "", BASE, Rules { lost_has_a_term: false, ..ALL }),
-    breaks("stopped_epoch", "", Scope { terms: 1, ..BASE }, Rules { freshness: Freshness::None, ..ALL }),
-    breaks("ended_start", "", STANDBY, Rules { freshness: Freshness::EpochOnly, ..ALL }),
-    breaks("marks", "", CONTINUES, Rules { marks_survive: false, ..ALL }),
-    breaks("predecessor", "", CONTINUES, Rules { answers: OwnAnswers::AndPredecessors, ..ALL }),
-    breaks("supervisor", "", CONTINUES, Rules { supervisor_recorded: false, ..ALL }),
-    breaks("inexact", "", MOVES, Rules { reports_are_exact: false, ..ALL }),
-    breaks("unproven_stop", "", MOVES, Rules { stops_are_proven: false, ..ALL }),
+    breaks(
+        "receipt",
+        "",
+        BASE,
+        Rules {
+            counts_from_send: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "deposed",
+        "",
+        BASE,
+        Rules {
+            confirmation: Confirmation::Missing,
+            ..ALL
+        },
+    ),
+    breaks(
+        "old_round",
+        "",
+        BASE,
+        Rules {
+            confirmation: Confirmation::Earlier,
+            ..ALL
+        },
+    ),
+    breaks(
+        "leftovers",
+        "",
+        BASE,
+        Rules {
+            leftovers_first: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "takeover_at_once",
+        "",
+        BASE,
+        Rules {
+            takeover: Takeover::AtOnce,
+            ..ALL
+        },
+    ),
+    breaks(
+        "table",
+        "",
+        BASE,
+        Rules {
+            takeover: Takeover::Table,
+            ..ALL
+        },
+    ),
+    breaks(
+        "old_table",
+        "",
+        Scope { terms: 3, ..BASE },
+        Rules {
+            takeover: Takeover::OldTable,
+            ..ALL
+        },
+    ),
+    breaks(
+        "lost_answered",
+        "",
+        BASE,
+        Rules {
+            lost_is_final: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "lost_queued",
+        "",
+        BASE,
+        Rules {
+            lost_has_a_term: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "stopped_epoch",
+        "",
+        Scope { terms: 1, ..BASE },
+        Rules {
+            freshness: Freshness::None,
+            ..ALL
+        },
+    ),
+    breaks(
+        "ended_start",
+        "",
+        STANDBY,
+        Rules {
+            freshness: Freshness::EpochOnly,
+            ..ALL
+        },
+    ),
+    breaks(
+        "marks",
+        "",
+        CONTINUES,
+        Rules {
+            marks_survive: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "predecessor",
+        "",
+        CONTINUES,
+        Rules {
+            answers: OwnAnswers::AndPredecessors,
+            ..ALL
+        },
+    ),
+    breaks(
+        "supervisor",
+        "",
+        CONTINUES,
+        Rules {
+            supervisor_recorded: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "inexact",
+        "",
+        MOVES,
+        Rules {
+            reports_are_exact: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "unproven_stop",
+        "",
+        MOVES,
+        Rules {
+            stops_are_proven: false,
+            ..ALL
+        },
+    ),
     breaks("deadman", "", BASE, Rules { deadman: false, ..ALL }),
-    breaks("orphan", "", CONTINUES_SESSIONS, Rules { unproven_is_not_named: false, ..ALL }),
-    breaks("late_registration", "", Scope { sessions: 3, ..SESSIONS }, Rules { registrations_name_the_present: false, ..ALL }),
-    breaks("twin", "", Scope { twin: true, ..SESSIONS }, Rules { boot_id_is_no_proof: false, ..ALL }),
-    breaks("leave", "", LEAVES, Rules { leaving_is_recorded: false, ..ALL }),
-    breaks("never_started", "", LEAVES, Rules { never_started_is_marked: false, ..ALL }),
-    breaks("armed_late", "", STANDBY, Rules { in_place: InPlace::ArmedLate, ..ALL }),
-    breaks("other_channel", "", Scope { epochs: 5, ..STANDBY }, Rules { in_place: InPlace::OtherChannel, ..ALL }),
-    breaks("unanswered", "", STANDBY, Rules { in_place: InPlace::ConfirmedUnanswered, ..ALL }),
+    breaks(
+        "orphan",
+        "",
+        CONTINUES_SESSIONS,
+        Rules {
+            unproven_is_not_named: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "late_registration",
+        "",
+        Scope {
+            sessions: 3,
+            ..SESSIONS
+        },
+        Rules {
+            registrations_name_the_present: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "twin",
+        "",
+        Scope { twin: true, ..SESSIONS },
+        Rules {
+            boot_id_is_no_proof: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "leave",
+        "",
+        LEAVES,
+        Rules {
+            leaving_is_recorded: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "never_started",
+        "",
+        LEAVES,
+        Rules {
+            never_started_is_marked: false,
+            ..ALL
+        },
+    ),
+    breaks(
+        "armed_late",
+        "",
+        STANDBY,
+        Rules {
+            in_place: InPlace::ArmedLate,
+            ..ALL
+        },
+    ),
+    breaks(
+        "other_channel",
+        "",
+        Scope { epochs: 5, ..STANDBY },
+        Rules {
+            in_place: InPlace::OtherChannel,
+            ..ALL
+        },
+    ),
+    breaks(
+        "unanswered",
+        "",
+        STANDBY,
+        Rules {
+            in_place: InPlace::ConfirmedUnanswered,
+            ..ALL
+        },
+    ),
 ];
