@@ -37,7 +37,6 @@ fn leaders() -> anyhow::Result<()> {
             ("D6", d06_leader_killed::run),
             ("D7", d07_leader_isolated::run),
             ("D9", d09_leader_paused::run),
-            ("D10", d10_two_leader_changes::run),
         ],
     )
 }
@@ -66,6 +65,7 @@ fn workers() -> anyhow::Result<()> {
         "workers",
         layout,
         &[
+            ("D10", d10_two_leader_changes::run),
             ("D11", d11_reply_lost::run),
             ("D1", d01_daemon_killed::run),
             ("D4", d04_daemon_paused::run),

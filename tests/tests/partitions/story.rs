@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use client::wire::event::Event;
 use client::wire::status::Status;
+use nix::sys::signal::Signal;
 use tests::cluster::{Cluster, FAILOVER_LIMIT, Layout};
 use tests::invariants::heals;
 use tests::node::Node;
+use tests::processes::Process;
 use tests::wait::{holds_for, monotonic_ns, wait_for};
 use tests::witness::{Interval, intervals};
 
@@ -50,8 +52,6 @@ restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@]
 "#;
 
-/// The units of the file.
-pub const UNITS: [&str; 3] = ["told", "started", "single"];
 /// The default lease.
 pub const LEASE: Duration = Duration::from_millis(1_000);
 /// Until everything is gone after the deadline.
@@ -139,6 +139,17 @@ impl Story {
         Ok(wait_for("a leader", FAILOVER_LIMIT, || {
             self.cluster.leader().map_err(|error| format!("{error:#}"))
         })?)
+    }
+
+    /// Kills a node's server, and keeps its parent from starting it again until the answer is dropped.
+    pub fn kill_server(&self, node: &str) -> anyhow::Result<Down> {
+        let parents = self.at(node)?.processes_of("serve");
+        parents.iter().for_each(|p| p.signal(Signal::SIGSTOP));
+        self.at(node)?
+            .processes_of("serve-server")
+            .iter()
+            .for_each(Process::kill);
+        Ok(Down { parents })
     }
 
     /// The servers other than this one.
@@ -275,6 +286,17 @@ impl Story {
         let lost = self.events_since(index, "node-lost")?;
         ensure!(lost.is_empty(), "a node was declared lost: {lost:?}");
         Ok(())
+    }
+}
+
+/// A server that is kept from coming back.
+pub struct Down {
+    parents: Vec<Process>,
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        self.parents.iter().for_each(|p| p.signal(Signal::SIGCONT));
     }
 }
 
