@@ -32,7 +32,7 @@ use crate::witness::{self, Record};
 
 pub use faulty::Layout;
 use faulty::{Below, sweep_disks};
-pub use load::{Load, acknowledged};
+pub use load::{Load, Loaded, acknowledged};
 
 /// For one request: a server that is alive answers long before, also when it has no quorum.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
@@ -186,7 +186,7 @@ impl Cluster {
         let size = self.nodes.iter().filter(|n| n.is_daemon()).count();
         let servers = self.nodes.iter().filter(|n| n.is_server()).count();
         wait_for(&format!("{size} nodes up with one leader"), START_LIMIT, || {
-            for node in &self.nodes {
+            for node in self.nodes.iter().filter(|n| n.is_server()) {
                 let status: Status = self
                     .ask(node, "/v1/status")
                     .map_err(|e| format!("{}: {e:#}", node.name()))?;
