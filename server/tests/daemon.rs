@@ -587,3 +587,19 @@ fn a_supervisor_that_hangs_without_a_deadline_is_killed_after_a_stop() {
     assert!(!is_alive(package));
     assert!(at.duration_since(asked) < Duration::from_secs(5));
 }
+
+#[test]
+fn without_namespaces_it_is_said_that_there_are_groups_only() {
+    let asked = |kind: Option<&str>| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_paceline"))
+            .args(["supervise", "--containment"])
+            .envs(kind.map(|kind| ("PACELINE_CONTAINMENT", kind)))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(asked(Some("group")), "group\n");
+    assert!(["namespace\n", "user_namespace\n", "group\n"].contains(&asked(None).as_str()));
+}

@@ -327,8 +327,7 @@ impl Cluster {
     /// # Errors
     /// Where a server does not answer, or they never meet at one index.
     pub fn evidence(&self) -> anyhow::Result<Evidence> {
-        let mut evidence = Evidence::of_directory(&self.directory)?;
-        evidence.ask(&self.targets())?;
+        let mut evidence = Evidence::collect(&self.directory, &self.targets())?;
         if let Some(watcher) = &self.watcher {
             evidence.add(watcher.seen());
         }
@@ -351,7 +350,7 @@ impl Cluster {
     /// # Errors
     /// Every violation.
     pub fn check(&self) -> anyhow::Result<Verdict> {
-        invariants::check_all(&self.evidence()?).sound()
+        invariants::judge(&self.evidence()?, &self.directory)
     }
 
     // ---- the end ----
@@ -370,7 +369,7 @@ impl Cluster {
     /// # Errors
     /// The invariant that is broken.
     pub fn finish_on(mut self, evidence: &Evidence) -> anyhow::Result<()> {
-        let verdict = invariants::check_all(evidence).sound()?;
+        let verdict = invariants::judge(evidence, &self.directory)?;
         println!("checked: {verdict}");
         self.finished = true;
         Ok(())

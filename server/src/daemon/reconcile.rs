@@ -24,10 +24,13 @@ impl Daemon {
             match self.instances.get_mut(key) {
                 Some(instance) => instance.desired = Some(wanted.clone()),
                 // It was started once and is gone. The manager has not heard, or heard it before it asked.
-                None if !self.record.is_fresh(&key.package, wanted.epoch)
+                None if !self.record.is_fresh(&key.package, key.start)
                     && !self.reports.holds_end(&key.package, key.start) =>
                 {
-                    let detail = format!("epoch {} was used before and is never used again", wanted.epoch);
+                    let detail = format!(
+                        "what was started under epoch {} has ended and never starts again",
+                        key.start
+                    );
                     let gone = Instance::waiting(wanted.clone(), 0);
                     self.reports
                         .push(gone.observe_end(key, "ended", "requested", None, &detail));
@@ -56,8 +59,12 @@ impl Daemon {
             .collect();
         let new: Vec<DesiredInstance> = desired
             .iter()
-            .filter(|(key, wanted)| {
-                !self.instances.contains_key(*key) && self.record.is_fresh(&key.package, wanted.epoch)
+            // By the epoch of its first process, not by that of its present mode: what has ended was reported under the
+            // first, and the manager grants the unit elsewhere once it hears of that, whatever it asked for in between.
+            .filter(|(key, _)| {
+                !self.instances.contains_key(*key)
+                    && self.record.is_fresh(&key.package, key.start)
+                    && !self.reports.holds_end(&key.package, key.start)
             })
             .map(|(_, wanted)| wanted.clone())
             .collect();

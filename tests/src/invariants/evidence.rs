@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use client::wire::definition::Config;
 use client::wire::event::{Event, Events};
@@ -16,8 +17,11 @@ use crate::cluster::REQUEST_LIMIT;
 use crate::history::History;
 use crate::oracle::Write;
 use crate::resource::{self, TokenWrite};
+use crate::wait::pause;
 use crate::witness::{self, Record};
 
+/// From the execution of a program to its first record, on a busy machine.
+const SETTLE: Duration = Duration::from_millis(300);
 /// Events that are asked for at once.
 const EVENTS_PAGE: usize = 1000;
 
@@ -32,6 +36,8 @@ pub struct Evidence {
     pub recordings: Vec<Line>,
     /// Each server's journal.
     pub journals: BTreeMap<String, Vec<Event>>,
+    /// Up to this index the journals were read before the programs' records were: what they tell must be in those.
+    pub told_until: u64,
     /// What servers said of themselves.
     pub sights: Vec<Sight>,
     /// Committed states.
@@ -53,19 +59,63 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// What a run left in its directory: `witness/`, `recordings/` and the nodes' logs.
+    /// What a run left in its directory: `witness/`, `recordings/`, the nodes' logs, and what was kept.
     ///
     /// # Errors
     /// A file that can't be read, or that holds something else.
     pub fn of_directory(directory: &Path) -> anyhow::Result<Self> {
         let witness = directory.join("witness");
         Ok(Self {
+            // What was kept was asked before the run ended, and the programs wrote on until then.
+            told_until: u64::MAX,
             records: witness::read(&witness)?,
             tokens: resource::read(&witness)?,
             recordings: read_recordings(&directory.join("recordings"))?,
             ended: read_ends(directory)?,
+            journals: kept(directory, "journal")?
+                .into_iter()
+                .map(|(server, text)| Ok((server, parse_lines(&text)?)))
+                .collect::<anyhow::Result<_>>()?,
+            histories: kept(directory, "history")?
+                .values()
+                .map(|text| History::parse(text))
+                .collect::<anyhow::Result<_>>()?,
             ..Self::default()
         })
+    }
+
+    /// Writes what a run does not leave in its directory by itself: histories and journals. [`Evidence::of_directory`] finds
+    /// them again.
+    ///
+    /// # Errors
+    /// A file that can't be written.
+    pub fn keep(&self, directory: &Path) -> anyhow::Result<()> {
+        for (number, history) in self.histories.iter().enumerate() {
+            fs::write(directory.join(format!("history-{number}.jsonl")), history.to_lines()?)?;
+        }
+        for (server, journal) in &self.journals {
+            let lines: Vec<String> = journal.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            fs::write(directory.join(format!("journal-{server}.jsonl")), text)?;
+        }
+        Ok(())
+    }
+
+    /// What a run left, and what its servers say now.
+    ///
+    /// Programs are held to the journal and the journal to the programs, while both go on: so the journal is asked before
+    /// the records are read, and again after.
+    ///
+    /// # Errors
+    /// Where a server does not answer, or a file can't be read.
+    pub fn collect(directory: &Path, targets: &[Target]) -> anyhow::Result<Self> {
+        let mut before = Self::default();
+        before.ask(targets)?;
+        pause(SETTLE, "a program that was just executed writes its first record");
+        let mut evidence = Self::of_directory(directory)?;
+        evidence.told_until = before.events().last().map_or(0, |event| event.index);
+        evidence.ask(targets)?;
+        Ok(evidence)
     }
 
     /// Adds what the servers say now: every journal, and what is defined.
@@ -114,6 +164,26 @@ fn journal(target: &Target) -> anyhow::Result<Vec<Event>> {
     }
 }
 
+/// The files `KIND-NAME.jsonl` of a directory, by name.
+fn kept(directory: &Path, kind: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for file in fs::read_dir(directory)? {
+        let path = file?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let between = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+        if let Some(name) = between.and_then(|rest| rest.strip_suffix(".jsonl")) {
+            found.insert(name.to_owned(), fs::read_to_string(&path)?);
+        }
+    }
+    Ok(found)
+}
+
+fn parse_lines<T: serde::de::DeserializeOwned>(text: &str) -> anyhow::Result<Vec<T>> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).map_err(|e| anyhow::anyhow!("{e}: {line}")))
+        .collect()
+}
+
 /// Every child of a node that ended by itself, from the logs in a directory.
 fn read_ends(directory: &Path) -> anyhow::Result<Vec<Ended>> {
     let mut ended = Vec::new();
@@ -140,14 +210,36 @@ pub fn read_recordings(directory: &Path) -> anyhow::Result<Vec<Line>> {
     for file in fs::read_dir(directory)? {
         let text = fs::read_to_string(file?.path())?;
         // A last line without an end was being written as the daemon was killed.
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        for line in complete.lines() {
-            lines.push(
-                serde_json::from_str(line).map_err(|e| anyhow::anyhow!("not a line of a recording ({e}): {line}"))?,
-            );
-        }
+        lines.extend(parse_lines::<Line>(text.rfind('\n').map_or("", |end| &text[..end]))?);
     }
     // Stable: lines of one process keep their order.
     lines.sort_by_key(|line| line.at_ns);
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Function, Recorder, Value};
+    use crate::invariants::planted::event;
+
+    #[test]
+    fn what_is_kept_is_found_again() {
+        let recorder = Recorder::default();
+        let process = recorder.process();
+        recorder.invoke(process, Function::Write, "k", Value::One("1".to_owned()));
+        recorder.ok(process, Function::Write, "k", Value::One("1".to_owned()), Some(7));
+        let text = "a is active on n1 under epoch 7";
+        let kept = Evidence {
+            histories: vec![recorder.history()],
+            journals: BTreeMap::from([("n1".to_owned(), vec![event(1, "became-active", "a", "n1", text)])]),
+            ..Evidence::default()
+        };
+        let directory = std::env::temp_dir().join(format!("paceline-evidence-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        kept.keep(&directory).expect("written");
+        let found = Evidence::of_directory(&directory).expect("read");
+        fs::remove_dir_all(&directory).expect("removed");
+        assert_eq!((found.histories, found.journals), (kept.histories, kept.journals));
+    }
 }

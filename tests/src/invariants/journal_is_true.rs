@@ -8,8 +8,13 @@ use super::activation_logged::epoch_in;
 use super::findings::Findings;
 use crate::witness::{Interval, Kind, Record};
 
-/// Every package of the test program that the journal calls active has written so itself, in the journal's order.
-pub fn check(records: &[Record], intervals: &[Interval], events: &[Event]) -> Findings {
+/// A program that was executed and killed before it could write anything has ended in the journal within this, cluster
+/// time: the wait for a lost node, and then some.
+const UNSEEN_MS: u64 = 3_000;
+
+/// Every package of the test program that the journal calls active has written so itself, in the journal's order. `told` is
+/// what was in the journal before the records were read, `events` what is in it now.
+pub fn check(records: &[Record], intervals: &[Interval], told: &[Event], events: &[Event]) -> Findings {
     let mut findings = Findings::default();
     let witnessed: BTreeSet<&str> = records.iter().map(|r| r.package.as_str()).collect();
     let began: BTreeMap<(&str, &str, u64), &Interval> = intervals
@@ -17,7 +22,11 @@ pub fn check(records: &[Record], intervals: &[Interval], events: &[Event]) -> Fi
         .map(|i| ((i.package.as_str(), i.node.as_str(), i.epoch), i))
         .collect();
     let mut last: BTreeMap<&str, &Interval> = BTreeMap::new();
-    for event in events.iter().filter(|e| e.kind == "became-active") {
+    let wrote: BTreeSet<(&str, &str, u64)> = records
+        .iter()
+        .map(|r| (r.package.as_str(), r.node.as_str(), r.epoch))
+        .collect();
+    for event in told.iter().filter(|e| e.kind == "became-active") {
         let (Some(package), Some(node), Some(epoch)) = (
             event.resource.strip_prefix("package:"),
             event.node.as_deref(),
@@ -30,6 +39,9 @@ pub fn check(records: &[Record], intervals: &[Interval], events: &[Event]) -> Fi
         }
         findings.look();
         let Some(interval) = began.get(&(package, node, epoch)) else {
+            if !wrote.contains(&(package, node, epoch)) && has_ended_soon(event, events) {
+                continue;
+            }
             findings.wrong(format!("no program saw what the journal says: {event:?}"));
             continue;
         };
@@ -42,6 +54,15 @@ pub fn check(records: &[Record], intervals: &[Interval], events: &[Event]) -> Fi
         }
     }
     findings
+}
+
+fn has_ended_soon(active: &Event, events: &[Event]) -> bool {
+    let after = events.partition_point(|e| (e.index, e.sequence) <= (active.index, active.sequence));
+    let soon = events[after..]
+        .iter()
+        .take_while(|e| e.at_ms <= active.at_ms + UNSEEN_MS);
+    soon.filter(|e| e.kind == "package-ended")
+        .any(|e| (&e.resource, &e.node) == (&active.resource, &active.node))
 }
 
 /// Processes that ended by themselves had said so; one that is in the journal as started in test wrote that it is in test.
@@ -97,7 +118,7 @@ mod tests {
 
     fn checked(text: &str, events: &[Event]) -> Findings {
         let records = parse(text).expect("records");
-        check(&records, &intervals(&records), events)
+        check(&records, &intervals(&records), events, events)
     }
 
     fn active(index: u64, package: &str, epoch: u64) -> Event {
@@ -117,6 +138,16 @@ mod tests {
         );
         assert_eq!(checked(text, &[active(1, "a", 8)]).wrong.len(), 1);
         assert_eq!(checked(text, &[active(1, "unwatched", 8)]), Findings::default());
+    }
+
+    #[test]
+    fn what_was_killed_before_it_could_write_is_excused_only_if_it_ended_soon() {
+        let text = "1 active u a n1 5 7\n";
+        let mut ended = event(3, "package-ended", "a", "n1", "a has ended on n1");
+        ended.at_ms = 3_000;
+        assert!(checked(text, &[active(2, "a", 8), ended.clone()]).wrong.is_empty());
+        ended.at_ms = 3_001;
+        assert_eq!(checked(text, &[active(2, "a", 8), ended]).wrong.len(), 1);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod verdict;
 pub mod watcher;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use client::wire::event::Event;
 
@@ -86,9 +87,10 @@ pub fn check_all(evidence: &Evidence) -> Verdict {
     verdict.note("I15", "answers while nothing was broken", quiet);
     verdict.note("I16", "sights of processes", bounded::check(&evidence.processes));
     verdict.note("I18", "ends of processes", reason_left::check(&evidence.ended));
-    let told = journal_is_true::check(&evidence.records, &seen, events);
+    let told_until = events.partition_point(|event| event.index <= evidence.told_until);
+    let told = journal_is_true::check(&evidence.records, &seen, &events[..told_until], events);
     verdict.note("I20", "activations in the journal", told);
-    let tested = journal_is_true::check_tests(&evidence.records, events);
+    let tested = journal_is_true::check_tests(&evidence.records, &events[..told_until]);
     verdict.note("I20", "tests in the journal", tested);
     let same = journal_is_true::check_servers(&evidence.journals);
     verdict.note("I20", "events of every server", same);
@@ -97,6 +99,18 @@ pub fn check_all(evidence: &Evidence) -> Verdict {
     verdict.note("I22", "active intervals", deadline_armed::check(&seen, lines));
     check_histories(evidence, &mut verdict);
     verdict
+}
+
+/// Runs every check, and where something is wrong keeps the evidence in the run's directory.
+///
+/// # Errors
+/// Every violation.
+pub fn judge(evidence: &Evidence, directory: &Path) -> anyhow::Result<Verdict> {
+    let verdict = check_all(evidence);
+    if !verdict.violations.is_empty() {
+        evidence.keep(directory)?;
+    }
+    verdict.sound()
 }
 
 fn check_histories(evidence: &Evidence, verdict: &mut Verdict) {

@@ -42,11 +42,8 @@ run.command = [@WITNESS@, "--unit", "tok"]
     anyhow::ensure!(living.code == 1 && living.err.contains("n1 is up"), "{living:?}");
 
     cluster.node("n1").kill()?;
-    let moved = cluster.wait_running("tok", "active")?;
-    anyhow::ensure!(
-        moved.node == "n2" && moved.epoch > token.epoch,
-        "{moved:?} after {token:?}"
-    );
+    let moved = wait_for("tok on n2", FAILOVER_LIMIT, || on_n2(&cluster, "tok"))?;
+    anyhow::ensure!(moved.epoch > token.epoch, "{moved:?} after {token:?}");
     holds_for(Duration::from_secs(2), || {
         for name in ["fen", "cold"] {
             if let Some(process) = cluster.package_processes(name).first() {

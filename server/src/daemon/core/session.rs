@@ -172,6 +172,7 @@ impl Daemon {
             ..
         }) = self.ending
             && sent_ns >= extended_ns
+            && lease_ms >= self.facts.restart_lease_ms
         {
             self.ending = Some(Ending::Done);
             actions.push(DaemonAction::Exit);

@@ -282,6 +282,33 @@ fn an_epoch_is_never_started_twice() {
     assert!(place_of(&actions, spawn).is_some());
 }
 
+/// Found by a nemesis: the manager promoted an instance whose end was on its way to it. Once it heard of that end it granted
+/// the unit elsewhere, while the daemon had started the promoted one.
+#[test]
+fn what_has_ended_is_not_started_by_a_promotion_that_crossed_its_report() {
+    let mut daemon = serving();
+    answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "standby")]);
+    running(&mut daemon, &key("p", 4), 4);
+    let ended = Ended {
+        cause: EndCause::LeaseEnded,
+        code: Some(0),
+        detail: "exited with 0".to_owned(),
+    };
+    news(&mut daemon, START, &key("p", 4), 4, News::Ended(ended));
+    assert!(daemon.reports.holds_end("p", 4));
+    let promoted = || vec![wanted("p", 4, 8, "active")];
+    let actions = answer(&mut daemon, START + 150 * MS, 2, promoted());
+    assert!(place_of(&actions, spawn).is_none(), "its end is on its way");
+
+    // Where the report was lost with an earlier daemon it is made anew, and still nothing starts.
+    daemon.reports = Reports::default();
+    let actions = answer(&mut daemon, START + 300 * MS, 3, promoted());
+    assert!(place_of(&actions, spawn).is_none());
+    assert!(daemon.reports.holds_end("p", 4));
+    let actions = answer(&mut daemon, START + 450 * MS, 4, vec![wanted("p", 9, 9, "active")]);
+    assert!(place_of(&actions, spawn).is_some(), "under a new start it may");
+}
+
 #[test]
 fn promoted_in_place_only_after_epoch_and_deadline() {
     let mut daemon = serving();
@@ -398,6 +425,43 @@ fn a_node_that_was_declared_down_says_how_long_it_was_cut_off() {
         _ => None,
     });
     assert_eq!(register.unwrap().cut_off_ms, Some(3_200));
+}
+
+#[test]
+fn a_restart_waits_for_an_answer_that_brings_the_longer_lease() {
+    let exits = |actions: &[DaemonAction]| actions.contains(&DaemonAction::Exit);
+    let mut daemon = serving();
+    answer(&mut daemon, START, 1, vec![wanted("p", 4, 4, "active")]);
+    running(&mut daemon, &key("p", 4), 4);
+    let asked = START + 300 * MS;
+    let actions = step(&mut daemon, asked, DaemonEvent::Restart);
+    assert!(matches!(
+        actions.iter().find(|action| matches!(action, DaemonAction::Extend { .. })),
+        Some(DaemonAction::Extend { request, .. }) if request.lease_ms == 20_000
+    ));
+    step(&mut daemon, asked, DaemonEvent::Extended);
+    // A leader that has just taken over grants the usual lease: that is not what was asked for.
+    assert!(!exits(&answer(&mut daemon, asked, 0, Vec::new())));
+    let due = daemon.next_renewal_ns;
+    let actions = step(&mut daemon, due, DaemonEvent::Tick);
+    let longer = Renewed {
+        lease_ms: 20_000,
+        ..renewed(last_nonce(&actions).unwrap(), 0, Vec::new())
+    };
+    let actions = step(
+        &mut daemon,
+        due,
+        DaemonEvent::Renewed {
+            server: "a:1".to_owned(),
+            answer: Box::new(longer),
+        },
+    );
+    assert!(exits(&actions));
+    let armed = place_of(
+        &actions,
+        |action| matches!(action, DaemonAction::Order { order: Order::Renew { deadline_ns, .. }, .. } if *deadline_ns > asked + 20_000 * MS),
+    );
+    assert!(armed < place_of(&actions, |action| *action == DaemonAction::Exit) && armed.is_some());
 }
 
 fn recorded() -> Record {

@@ -57,6 +57,7 @@ async fn a_server_whose_raft_has_failed_stops_itself() {
             peer: vec!["127.0.0.1:1".to_owned()],
             api: "127.0.0.1:1".to_owned(),
             join: Vec::new(),
+            witness: false,
         };
         let tuning = RaftTuning {
             on_fatal: FatalAction::Keep,
