@@ -83,10 +83,18 @@ impl Story {
         let Some(cluster) = Cluster::start_networked(name, layout)? else {
             return Ok(());
         };
+        println!("{name}: up after {:.1} s", begin.elapsed().as_secs_f64());
+        Self::tell_to(cluster, scenarios)
+    }
+
+    /// The same to a cluster that is up.
+    ///
+    /// # Errors
+    /// What went otherwise than it has to, and in which scenario.
+    pub fn tell_to(cluster: Cluster, scenarios: &[(&str, Scenario)]) -> anyhow::Result<()> {
         let mut story = Self { cluster };
         story.cluster.apply(FILE)?;
         story.cluster.heal()?;
-        println!("{name}: up after {:.1} s", begin.elapsed().as_secs_f64());
         for (label, scenario) in scenarios {
             story
                 .one(label, *scenario)
@@ -111,7 +119,7 @@ impl Story {
         let healed = self.cluster.heal().context("after the scenario")?;
         let done = self.cluster.end_load(load)?;
         ensure!(done > 20, "only {done} writes were acknowledged: no load, no proof");
-        self.cluster.check()?;
+        self.cluster.check_and_forget()?;
         println!(
             "{label}: {:.1} s, healed {:.1} s later, {done} writes acknowledged, {} leads in term {}",
             told.as_secs_f64(),
@@ -302,6 +310,16 @@ impl Drop for Down {
     }
 }
 
+/// Whether the scenarios are to have their full length.
+pub fn long() -> bool {
+    std::env::var_os("PACELINE_LONG").is_some()
+}
+
+/// A span: the short one for every run, the long one where there is time.
+pub fn span(short: Duration, full: Duration) -> Duration {
+    if long() { full } else { short }
+}
+
 /// References to strings, as most calls want them.
 pub fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
@@ -313,10 +331,11 @@ pub fn now_ns() -> u64 {
 }
 
 /// A place among the clusters that run at once.
-struct Turn;
+pub struct Turn;
 
 impl Turn {
-    fn take() -> Self {
+    /// Waits for one.
+    pub fn take() -> Self {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         while *running >= AT_ONCE {
             running = ENDED.wait(running).unwrap_or_else(PoisonError::into_inner);
