@@ -31,6 +31,9 @@ mod d21_slow_disk;
 mod d22_damage;
 mod d23_wall_clock;
 mod d24_moves_under_loss;
+mod d25_deaf_package;
+mod d26_start_fails;
+mod d27_server_replaced;
 mod lying_disk;
 
 use tests::cluster::{Cluster, Layout};
@@ -77,6 +80,8 @@ fn workers() -> anyhow::Result<()> {
         "workers",
         layout,
         &[
+            ("D25", d25_deaf_package::run),
+            ("D26", d26_start_fails::run),
             ("D10", d10_two_leader_changes::run),
             ("D11", d11_reply_lost::run),
             ("D1", d01_daemon_killed::run),
@@ -138,6 +143,12 @@ fn disks() -> anyhow::Result<()> {
 fn a_lying_disk_is_found_out() -> anyhow::Result<()> {
     let _turn = Turn::take();
     lying_disk::run()
+}
+
+/// Three nodes, of which one dies for good and another comes.
+#[test]
+fn members() -> anyhow::Result<()> {
+    Story::tell("members", THREE, &[("D27", d27_server_replaced::run)])
 }
 
 /// Both roles on three nodes.

@@ -17,7 +17,7 @@ use tests::witness::{Interval, intervals};
 
 /// A pair that is told of changes of mode, a pair that is started anew, and a single package. Each can run anywhere, and
 /// no fault of a test is to count as a fault of the package.
-const FILE: &str = r#"
+pub const FILE: &str = r#"
 [cluster]
 name = "partitions"
 
