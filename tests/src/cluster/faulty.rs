@@ -91,16 +91,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Kills a node that is never to come back; the story has it no more.
-    ///
-    /// # Errors
-    /// Where something of it does not end, or there is none of this name.
-    pub fn forget(&mut self, node: &str) -> anyhow::Result<()> {
-        let place = self.nodes.iter().position(|n| n.name() == node);
-        let mut gone = self.nodes.remove(place.with_context(|| format!("no node {node}"))?);
-        gone.kill()
-    }
-
     /// Whether the nodes have a network of their own.
     #[must_use]
     pub fn is_networked(&self) -> bool {
