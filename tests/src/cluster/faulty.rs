@@ -91,6 +91,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether the nodes have a network of their own.
+    #[must_use]
+    pub fn is_networked(&self) -> bool {
+        self.below.network.is_some()
+    }
+
     /// The network between the nodes.
     ///
     /// # Errors

@@ -36,16 +36,15 @@ impl Cluster {
         })
     }
 
-    /// Ends a load, compares what was acknowledged with what every server holds now, and keeps the history for the
+    /// Compares what a load that is over was told with what every server holds now, and keeps its history for the
     /// checks at the end. Every server must be up. Answers how many writes were acknowledged.
     ///
     /// # Errors
     /// An acknowledged write that is missing.
-    pub fn end_load(&mut self, load: Load) -> anyhow::Result<usize> {
-        let (node, writes, history) = load.stop();
-        self.histories.push(history);
-        self.compare(&node, &writes)?;
-        Ok(acknowledged(&writes))
+    pub fn end_load(&mut self, load: Loaded) -> anyhow::Result<usize> {
+        self.histories.push(load.history);
+        self.compare(&load.node, &load.writes)?;
+        Ok(acknowledged(&load.writes))
     }
 
     /// Compares what was acknowledged with what every server holds.
@@ -82,11 +81,26 @@ impl Cluster {
 }
 
 impl Load {
-    /// Ends it: the node, what the writers did with its attributes, and what the clients did.
+    /// Ends it.
     #[must_use]
-    pub fn stop(self) -> (String, Vec<Write>, History) {
-        (self.node, self.writers.stop(), self.clients.stop())
+    pub fn stop(self) -> Loaded {
+        Loaded {
+            writes: self.writers.stop(),
+            history: self.clients.stop(),
+            node: self.node,
+        }
     }
+}
+
+/// A load that is over.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Whose attributes were written.
+    pub node: String,
+    /// What the writers did.
+    pub writes: Vec<Write>,
+    /// What the clients did.
+    pub history: History,
 }
 
 /// How many writes were acknowledged.

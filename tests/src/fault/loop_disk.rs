@@ -42,6 +42,8 @@ impl LoopDisk {
         file.set_len(mebibytes << 20)?;
         run("mkfs.ext4", &["-q", "-F", "-m", "0"], &[&disk.image])?;
         disk.attach()?;
+        // A new node's directory is empty.
+        fs::remove_dir(directory.join("lost+found"))?;
         Ok(disk)
     }
 

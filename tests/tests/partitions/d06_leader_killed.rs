@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tests::processes::Process;
-
 use crate::story::Story;
 
 pub fn run(story: &mut Story) -> anyhow::Result<()> {
@@ -11,12 +9,9 @@ pub fn run(story: &mut Story) -> anyhow::Result<()> {
     let index = story.index()?;
     let leader = story.leader()?;
     let others = story.other_servers(&leader);
-    story
-        .at(&leader)?
-        .processes_of("serve-server")
-        .iter()
-        .for_each(Process::kill);
+    let down = story.kill_server(&leader)?;
     let new = story.wait_leader_other_than(&leader, &others)?;
     story.stays(Duration::from_secs(2), &new, &before)?;
+    drop(down);
     story.nobody_lost_since(index)
 }

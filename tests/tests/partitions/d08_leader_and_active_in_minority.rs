@@ -17,10 +17,9 @@ pub fn run(story: &mut Story) -> anyhow::Result<()> {
         .break_network(rules::cut(&[&leader], &refs(&others)), &[&leader])?;
     let cut_ns = now_ns();
     let new = story.wait_leader_other_than(&leader, &others)?;
-    let after = story.wait_all_active(&new)?;
-    ensure!(after["told"] > epoch, "told has moved: {after:?}");
+    let after = story.wait_moved(&new, "told", epoch)?;
     story.gone_within(epoch, cut_ns, LEASE + KILL)?;
-    let (old, taken) = (story.interval(epoch)?, story.interval(after["told"])?);
+    let (old, taken) = (story.interval(epoch)?, story.interval(after)?);
     let gap = Duration::from_nanos(taken.from_ns.saturating_sub(cut_ns));
     println!(
         "  gone {:?} and taken over {gap:?} after the cut",

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use client::wire::event::Event;
 use client::wire::status::Status;
+use nix::sys::signal::Signal;
 use tests::cluster::{Cluster, FAILOVER_LIMIT, Layout};
 use tests::invariants::heals;
 use tests::node::Node;
+use tests::processes::Process;
 use tests::wait::{holds_for, monotonic_ns, wait_for};
 use tests::witness::{Interval, intervals};
 
 /// A pair that is told of changes of mode, a pair that is started anew, and a single package. Each can run anywhere, and
 /// no fault of a test is to count as a fault of the package.
-const FILE: &str = r#"
+pub const FILE: &str = r#"
 [cluster]
 name = "partitions"
 
@@ -50,8 +52,6 @@ restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@]
 "#;
 
-/// The units of the file.
-pub const UNITS: [&str; 3] = ["told", "started", "single"];
 /// The default lease.
 pub const LEASE: Duration = Duration::from_millis(1_000);
 /// Until everything is gone after the deadline.
@@ -83,10 +83,18 @@ impl Story {
         let Some(cluster) = Cluster::start_networked(name, layout)? else {
             return Ok(());
         };
+        println!("{name}: up after {:.1} s", begin.elapsed().as_secs_f64());
+        Self::tell_to(cluster, scenarios)
+    }
+
+    /// The same to a cluster that is up.
+    ///
+    /// # Errors
+    /// What went otherwise than it has to, and in which scenario.
+    pub fn tell_to(cluster: Cluster, scenarios: &[(&str, Scenario)]) -> anyhow::Result<()> {
         let mut story = Self { cluster };
         story.cluster.apply(FILE)?;
         story.cluster.heal()?;
-        println!("{name}: up after {:.1} s", begin.elapsed().as_secs_f64());
         for (label, scenario) in scenarios {
             story
                 .one(label, *scenario)
@@ -103,13 +111,15 @@ impl Story {
         self.cluster.mend_network()?;
         self.cluster.start_missing()?;
         let told = begin.elapsed();
-        let healed = self.cluster.heal();
-        let done = self.cluster.end_load(load);
+        let whole = self.cluster.wait_until_whole();
+        // Indexes that grow all the time never meet: the load ends before the cluster is looked at more closely.
+        let load = load.stop();
         went?;
-        let healed = healed.context("after the scenario")?;
-        let done = done?;
+        whole.context("after the scenario")?;
+        let healed = self.cluster.heal().context("after the scenario")?;
+        let done = self.cluster.end_load(load)?;
         ensure!(done > 20, "only {done} writes were acknowledged: no load, no proof");
-        self.cluster.check()?;
+        self.cluster.check_and_forget()?;
         println!(
             "{label}: {:.1} s, healed {:.1} s later, {done} writes acknowledged, {} leads in term {}",
             told.as_secs_f64(),
@@ -139,6 +149,17 @@ impl Story {
         Ok(wait_for("a leader", FAILOVER_LIMIT, || {
             self.cluster.leader().map_err(|error| format!("{error:#}"))
         })?)
+    }
+
+    /// Kills a node's server, and keeps its parent from starting it again until the answer is dropped.
+    pub fn kill_server(&self, node: &str) -> anyhow::Result<Down> {
+        let parents = self.at(node)?.processes_of("serve");
+        parents.iter().for_each(|p| p.signal(Signal::SIGSTOP));
+        self.at(node)?
+            .processes_of("serve-server")
+            .iter()
+            .for_each(Process::kill);
+        Ok(Down { parents })
     }
 
     /// The servers other than this one.
@@ -278,6 +299,27 @@ impl Story {
     }
 }
 
+/// A server that is kept from coming back.
+pub struct Down {
+    parents: Vec<Process>,
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        self.parents.iter().for_each(|p| p.signal(Signal::SIGCONT));
+    }
+}
+
+/// Whether the scenarios are to have their full length.
+pub fn long() -> bool {
+    std::env::var_os("PACELINE_LONG").is_some()
+}
+
+/// A span: the short one for every run, the long one where there is time.
+pub fn span(short: Duration, full: Duration) -> Duration {
+    if long() { full } else { short }
+}
+
 /// References to strings, as most calls want them.
 pub fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
@@ -289,10 +331,11 @@ pub fn now_ns() -> u64 {
 }
 
 /// A place among the clusters that run at once.
-struct Turn;
+pub struct Turn;
 
 impl Turn {
-    fn take() -> Self {
+    /// Waits for one.
+    pub fn take() -> Self {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         while *running >= AT_ONCE {
             running = ENDED.wait(running).unwrap_or_else(PoisonError::into_inner);
