@@ -117,7 +117,11 @@ impl Config {
         Self::parse(file, &text)
     }
 
-    fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// Checks the text of a node file.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let raw: RawConfig = toml::from_str(text).map_err(|source| ConfigError::Syntax {
             file: file.to_owned(),
             source: Box::new(source),

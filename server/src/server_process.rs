@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::config::{Config, Role};
+use crate::http::{self, Bounds};
 use crate::lease::Leases;
 use crate::raft::{RaftNode, RaftOptions, StartError};
 
@@ -35,6 +36,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
+    // The store and the peers must never lack a descriptor because clients have them all.
+    let descriptors = http::raise_descriptor_limit();
+    let (peer_bounds, api_bounds) = (Bounds::peers(descriptors), Bounds::api(descriptors));
     let mut peers = Vec::new();
     for address in &config.peer {
         peers.push(bind(*address, "peer").await?);
@@ -63,9 +67,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 
     let inner = raft.peer_routes().merge(api::daemon::routes(api.clone(), leases));
     for listener in peers {
-        tokio::spawn(listen(listener, inner.clone(), stop.clone()));
+        tokio::spawn(http::serve(listener, inner.clone(), peer_bounds, stop.clone()));
     }
-    let api_thread = start_api_thread(api_listener, api::routes(api), stop.clone())?;
+    let api_thread = start_api_thread(api_listener, api::routes(api), api_bounds, stop.clone())?;
     // Peers must be able to answer while this node joins, so the listeners come first.
     match raft.join().await {
         Ok(()) => {}
@@ -108,6 +112,7 @@ async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
 fn start_api_thread(
     listener: TcpListener,
     routes: Router,
+    bounds: Bounds,
     stop: CancellationToken,
 ) -> anyhow::Result<std::thread::JoinHandle<()>> {
     let listener = listener.into_std().context("can't hand over the API's listener")?;
@@ -120,17 +125,12 @@ fn start_api_thread(
             };
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => listen(listener, routes, stop).await,
+                    Ok(listener) => http::serve(listener, routes, bounds, stop).await,
                     Err(error) => tracing::error!(%error, "can't serve the API"),
                 }
             });
         })
         .context("can't start the API's thread")
-}
-
-/// Answers requests until told to stop.
-async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    crate::http::serve(listener, routes, stop).await;
 }
 
 async fn terminated() {

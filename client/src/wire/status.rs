@@ -1,12 +1,13 @@
 //! The cluster at a glance.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::node::Node;
 use super::package::Package;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The cluster's name.
     pub cluster: String,
@@ -45,7 +46,7 @@ pub struct Status {
 }
 
 /// A server in the Raft group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Never reused.
     pub id: u64,
@@ -66,7 +67,7 @@ pub struct Member {
 }
 
 /// `GET /v1/members`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Members {
     /// By id.
     pub members: Vec<Member>,

@@ -160,7 +160,7 @@ pub fn config_to_wire(state: &State) -> wire::Config {
     }
 }
 
-fn default_cluster() -> wire::ClusterDefinition {
+pub(super) fn default_cluster() -> wire::ClusterDefinition {
     wire::ClusterDefinition {
         name: wire::default_cluster_name(),
         lease: wire::default_lease(),
@@ -230,7 +230,7 @@ fn group_to_core(group: &wire::GroupDefinition, faults: &mut Faults) -> Option<c
     })
 }
 
-fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
+pub(super) fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
     let core::GroupSpec {
         name,
         kind,

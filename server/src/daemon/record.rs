@@ -143,6 +143,35 @@ impl Record {
             self.floor = self.floor.max(mark);
         }
     }
+
+    /// Reads what a file holds; none where it is empty, as after a power cut.
+    ///
+    /// # Errors
+    /// [`RecordError::Foreign`] says what was found.
+    pub fn decode(file: &Path, bytes: &[u8]) -> Result<Option<Self>, RecordError> {
+        // Written as a whole and renamed, so only a power cut can leave this: what it named is gone with that.
+        if bytes.iter().all(|byte| *byte == 0) {
+            tracing::warn!(file = %file.display(), "the session record is empty, as after a power cut: starting clean");
+            return Ok(None);
+        }
+        let record: Record = match serde_json::from_slice(bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                return Err(RecordError::Foreign {
+                    file: file.to_owned(),
+                    problem: error.to_string(),
+                });
+            }
+        };
+        if record.format != FORMAT {
+            let problem = format!("format {}, expected {FORMAT}", record.format);
+            return Err(RecordError::Foreign {
+                file: file.to_owned(),
+                problem,
+            });
+        }
+        Ok(Some(record))
+    }
 }
 
 /// Why a record can't be used.
@@ -237,25 +266,7 @@ impl RecordFile {
             Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RecordError::Io { file, source }),
         };
-        // Written as a whole and renamed, so only a power cut can leave this: what it named is gone with that.
-        if bytes.iter().all(|byte| *byte == 0) {
-            tracing::warn!(file = %file.display(), "the session record is empty, as after a power cut: starting clean");
-            return Ok(None);
-        }
-        let record: Record = match serde_json::from_slice(&bytes) {
-            Ok(record) => record,
-            Err(error) => {
-                return Err(RecordError::Foreign {
-                    file,
-                    problem: error.to_string(),
-                });
-            }
-        };
-        if record.format != FORMAT {
-            let problem = format!("format {}, expected {FORMAT}", record.format);
-            return Err(RecordError::Foreign { file, problem });
-        }
-        Ok(Some(record))
+        Record::decode(&file, &bytes)
     }
 
     /// Replaces the record as a whole.

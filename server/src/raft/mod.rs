@@ -16,6 +16,7 @@ mod leadership;
 mod log_store;
 mod machine;
 mod member;
+pub mod messages;
 mod network;
 mod node;
 mod options;

@@ -12,7 +12,7 @@
 mod birth;
 pub mod cgroup;
 pub mod clock;
-mod control;
+pub mod control;
 mod deadline;
 mod init;
 mod launch;
