@@ -11,7 +11,8 @@ pub enum Step {
     Write(u32),
     /// Found the first and wrote the second.
     Swap(Option<u32>, u32),
-    /// Was refused, since it did not find this.
+    /// Was refused, since it did not find this. Of a key that is not there the server keeps only when any key of its node was
+    /// removed last, so a swap from nothing may be refused although nothing is there.
     NotSwapped(Option<u32>),
 }
 
@@ -27,7 +28,7 @@ impl Register {
             Step::Read(seen) => (self.0 == seen).then_some(self),
             Step::Write(value) => Some(Self(Some(value))),
             Step::Swap(from, to) => (self.0 == from).then_some(Self(Some(to))),
-            Step::NotSwapped(from) => (self.0 != from).then_some(self),
+            Step::NotSwapped(from) => (from.is_none() || self.0 != from).then_some(self),
         }
     }
 }

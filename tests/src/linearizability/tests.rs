@@ -14,6 +14,7 @@ enum Op {
     Read,
     Write(u32),
     Swap(Option<u32>, u32),
+    Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +40,7 @@ impl SequentialSpec for Spec {
                 Ret::Done
             }
             Op::Swap(..) => Ret::Refused,
+            Op::Nothing => Ret::Done,
         }
     }
 }
@@ -48,6 +50,8 @@ fn in_words(step: Step) -> (Op, Ret) {
         Step::Read(seen) => (Op::Read, Ret::Seen(seen)),
         Step::Write(value) => (Op::Write(value), Ret::Done),
         Step::Swap(from, to) => (Op::Swap(from, to), Ret::Done),
+        // May be refused whatever is there.
+        Step::NotSwapped(None) => (Op::Nothing, Ret::Done),
         // Its new value is of no matter: it was refused.
         Step::NotSwapped(from) => (Op::Swap(from, u32::MAX), Ret::Refused),
     }
