@@ -204,7 +204,7 @@ fn send_a_gibibyte(api: SocketAddr) -> anyhow::Result<()> {
     let sent = (0..(1 << 30) / 0x10000)
         .take_while(|_| stream.write_all(&chunk).is_ok())
         .count();
-    let mib = sent * 0x10000 >> 20;
+    let mib = (sent * 0x10000) >> 20;
     anyhow::ensure!(mib < 64, "{mib} MiB of a body without end were taken");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Cluster files: whatever is accepted reads the same after it was written out.
 
 use client::file::{check, parse, render};
+use client::wire::definition::Config;
 
 use super::{Target, Verdict};
 
@@ -28,7 +29,7 @@ enabled = true
 safety = "fenced"
 on_quorum_loss = "freeze"
 run.command = ["/usr/bin/orders", "--port", "80"]
-run.env = { LANG = "C", X = "é\u0001" }
+run.env = { LANG = "C", X = "é" }
 run.directory = "/tmp"
 promote.command = ["/bin/promote"]
 demote.command = ["/bin/demote"]
@@ -118,7 +119,7 @@ impl Target for ClusterFile {
         }
         check(&config).map_err(|errors| format!("accepted as a file, refused as a definition: {errors:?}"))?;
         let json = serde_json::to_vec(&config).map_err(|error| error.to_string())?;
-        match serde_json::from_slice(&json) {
+        match serde_json::from_slice::<Config>(&json) {
             Ok(again) if config == again => Ok(Verdict::Accepted),
             other => Err(format!("as JSON it reads otherwise: {other:?}")),
         }

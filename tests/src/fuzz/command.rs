@@ -42,7 +42,8 @@ pub(super) fn history() -> anyhow::Result<History> {
         };
         let batch = decode(bytes)?;
         for proposal in &batch.proposals {
-            apply(&mut state, &entry(&state, Term(term.parse()?), &batch, proposal));
+            let entry = entry(&state, Term(term.parse()?), &batch, proposal);
+            apply(&mut state, &entry);
         }
         batches.push(batch);
         if number % STATE_EVERY == 0 {

@@ -62,11 +62,11 @@ impl Target for DaemonMessage {
             accepted |= protocol::report(message).is_ok();
         }
         if let Some(message) = stable::<Extend>(input)? {
-            protocol::extend(&message);
+            let _ = protocol::extend(&message);
             accepted = true;
         }
         if let Some(message) = stable::<Leave>(input)? {
-            protocol::leave(&message);
+            let _ = protocol::leave(&message);
             accepted = true;
         }
         accepted |= stable::<Renew>(input)?.is_some() | stable::<Renewed>(input)?.is_some();

@@ -90,7 +90,7 @@ fn change_value(source: &mut Source, value: &mut Value, other: &Value, words: &[
                 items.remove(source.below(items.len()));
             }
             1 if !items.is_empty() => {
-                let again = source.pick(items).clone();
+                let again = source.pick(items.as_slice()).clone();
                 items.push(again);
             }
             2 if items.len() > 1 => {
@@ -154,7 +154,8 @@ fn change_bytes(source: &mut Source, input: &mut Vec<u8>, samples: &[Vec<u8>], w
         2 => drop(input.drain(at..end)),
         3 => {
             let again = input[at..end].to_vec();
-            let times = 1 + source.below(if source.one_in(40) { 2000 } else { 3 });
+            let most = if source.one_in(40) { 2000 } else { 3 };
+            let times = 1 + source.below(most);
             input.splice(at..at, again.repeat(times));
         }
         4 => input.truncate(at),

@@ -15,7 +15,7 @@ impl Peer {
         for batch in command::history()?.batches.iter().step_by(5) {
             for (kind, bytes) in messages::samples(&batch.proposals)? {
                 let number = messages::KINDS.iter().position(|known| *known == kind).unwrap_or(0);
-                let sample = [&[u8::try_from(number)?][..], &bytes].concat();
+                let sample = [&[u8::try_from(number)?][..], &bytes[..]].concat();
                 if !samples.contains(&sample) {
                     samples.push(sample);
                 }

@@ -30,10 +30,10 @@ impl Target for Stored {
         };
         let mut all: Vec<Vec<u8>> = payloads
             .into_iter()
-            .map(|payload| [&[0_u8][..], &LogEntry { id, payload }.encode()].concat())
+            .map(|payload| [&[0_u8][..], &LogEntry { id, payload }.encode()[..]].concat())
             .collect();
-        all.push([&[1_u8][..], &id.encode()].concat());
-        all.push([&[2_u8][..], &vote.encode()].concat());
+        all.push([&[1_u8][..], &id.encode()[..]].concat());
+        all.push([&[2_u8][..], &vote.encode()[..]].concat());
         all
     }
 
