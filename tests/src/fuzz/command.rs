@@ -43,7 +43,7 @@ pub(super) fn history() -> anyhow::Result<History> {
         let batch = decode(bytes)?;
         for proposal in &batch.proposals {
             let entry = entry(&state, Term(term.parse()?), &batch, proposal);
-            apply(&mut state, &entry);
+            let _ = apply(&mut state, &entry);
         }
         batches.push(batch);
         if number % STATE_EVERY == 0 {
