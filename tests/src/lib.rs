@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod command_line;
 pub mod consensus;
 pub mod fault;
+pub mod fuzz;
 pub mod history;
 pub mod http;
 pub mod invariants;

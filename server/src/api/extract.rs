@@ -126,3 +126,16 @@ fn too_slow() -> ApiError {
     );
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail)
 }
+
+/// Refuses what two programs on the way could read as two different requests.
+pub async fn one_meaning(request: Request, next: axum::middleware::Next) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    let headers = request.headers();
+    if headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return ApiError::malformed("the request has more than one Host").into_response();
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING) {
+        return ApiError::malformed("the request has both Content-Length and Transfer-Encoding").into_response();
+    }
+    next.run(request).await
+}

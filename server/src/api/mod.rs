@@ -192,6 +192,7 @@ pub fn routes(api: Api) -> Router {
         })
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn(extract::one_meaning))
         .with_state(api)
 }
 

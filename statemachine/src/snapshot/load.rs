@@ -23,7 +23,7 @@ use crate::state::{Deadline, State};
 use crate::time::{Millis, Timestamp};
 
 /// Rows that a table can have: a larger place is not one that was ever given.
-const PLACES_MAX: u32 = 1 << 24;
+const PLACES_MAX: u32 = 1 << 20;
 
 /// The state of a stored shape.
 ///
