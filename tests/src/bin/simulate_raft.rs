@@ -87,8 +87,9 @@ fn one(options: &Options, seed: u64) -> anyhow::Result<ExitCode> {
         settings.plant = Some(Plant::named(name).with_context(|| format!("no fault {name:?}; there are: {known}"))?);
     }
     if let Some(name) = &options.scope {
-        settings.scope =
+        let scope =
             Scope::named(name).with_context(|| format!("no scope {name:?}; there are: all, minority, leader"))?;
+        settings = settings.narrowed_to(scope);
     }
     let begun = Instant::now();
     let report = run(settings);

@@ -132,7 +132,7 @@ impl Simulation {
             key: client.requests.to_string(),
         };
         let draw = self.random.next();
-        let command = if self.random.chance(8500) && !self.daemons.is_empty() {
+        let command = if (self.faults.over || self.random.chance(8500)) && !self.daemons.is_empty() {
             let daemon = self.random.index(self.daemons.len());
             let node = NodeName::new(&format!("d{}", daemon + 1)).ok();
             node.map(|node| Command::SetAttribute {
@@ -213,6 +213,16 @@ impl Simulation {
             ));
         }
         self.answered = self.answered.max(answer.index);
+    }
+
+    /// Whether a client still asks for another definition of the cluster, perhaps with a lease of before.
+    #[must_use]
+    pub fn configures(&self) -> bool {
+        let configures = |doing: &Doing| matches!(&doing.what, What::Write(proposal) if matches!(proposal.command, Command::Configure { .. }));
+        self.clients
+            .iter()
+            .filter_map(|client| client.doing.as_ref())
+            .any(configures)
     }
 
     /// How many clients wait for an answer.

@@ -171,6 +171,17 @@ impl Settings {
         }
     }
 
+    /// The same with faults of this scope only, and nothing else for which the lead would change.
+    #[must_use]
+    pub fn narrowed_to(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        if scope != Scope::All {
+            self.lease = LEASE_DEFAULT;
+            self.witness = false;
+        }
+        self
+    }
+
     /// What servers are tuned to.
     #[must_use]
     pub fn tuning(&self) -> RaftTuning {

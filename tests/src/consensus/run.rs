@@ -86,6 +86,12 @@ fn heal(simulation: &mut Simulation) -> Result<(), String> {
     )?;
     wait(
         simulation,
+        EQUAL_WITHIN,
+        "I15: changes of the definition are answered",
+        |simulation| !simulation.configures(),
+    )?;
+    wait(
+        simulation,
         TIMED_WITHIN,
         "every server has the timers of the lease",
         Simulation::all_timed,

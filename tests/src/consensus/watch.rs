@@ -79,9 +79,7 @@ impl Simulation {
     /// Every failure of a server must have a reason that the faults gave it (I18).
     fn server_failed(&mut self, number: usize, reason: &str) {
         let name = self.servers[number].name.clone();
-        let gone = self.reference.state().cluster().is_some()
-            && self.servers[number].runs > 2
-            && self.member_of(number).is_none();
+        let gone = self.member_of(number).is_none();
         if self.faults.was_asked_to_remove(number) && gone {
             // It was removed while it was off, and says so.
             self.removed(number);
