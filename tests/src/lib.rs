@@ -15,6 +15,7 @@ pub mod history;
 pub mod http;
 pub mod invariants;
 pub mod linearizability;
+pub mod model;
 pub mod nemesis;
 pub mod node;
 pub mod oracle;

@@ -96,7 +96,9 @@ impl fmt::Display for Action {
         let (node, text) = match self {
             Self::Tick => return f.write_str("a tick of time passes"),
             Self::KeepRound => return f.write_str("the leader completes a round and keeps it"),
-            Self::Elect { has: true } => return f.write_str("another leader is elected; what the old one proposed is in its log"),
+            Self::Elect { has: true } => {
+                return f.write_str("another leader is elected; what the old one proposed is in its log");
+            }
             Self::Elect { has: false } => return f.write_str("another leader is elected"),
             Self::HandTable => return f.write_str("the leader hands over its table of waits"),
             Self::Ready => return f.write_str("the new leader has applied what was left over"),
@@ -108,7 +110,10 @@ impl fmt::Display for Action {
             Self::Receive(node) => (node, " receives the answer"),
             Self::Mistake(node) => (node, " takes its predecessor's answer for its own"),
             Self::Start(node) => (node, " records the epoch and starts the instance"),
-            Self::StartAndDie(node) => (node, " records the epoch, and its daemon dies while it starts the instance"),
+            Self::StartAndDie(node) => (
+                node,
+                " records the epoch, and its daemon dies while it starts the instance",
+            ),
             Self::Tell(node) => (node, " records the epoch and tells the instance of its mode"),
             Self::Obey(node) => (node, "'s instance answers"),
             Self::Stop(node) => (node, " stops the instance"),

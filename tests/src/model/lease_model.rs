@@ -56,7 +56,12 @@ impl LeaseModel {
         when(scope.sessions > 1, &[Action::Register(node), Action::Registered(node)]);
         when(
             scope.standby,
-            &[Action::Tell(node), Action::Obey(node), Action::Place(node), Action::Demote(node)],
+            &[
+                Action::Tell(node),
+                Action::Obey(node),
+                Action::Place(node),
+                Action::Demote(node),
+            ],
         );
         when(scope.moves, &[Action::Move(node)]);
         when(
@@ -108,7 +113,9 @@ impl Model for LeaseModel {
         vec![
             Property::always(ONE_ACTIVE, |_: &Self, state: &State| state.actives() <= 1),
             Property::always(EPOCHS_GROW, |_: &Self, state: &State| !state.reused),
-            Property::sometimes(TAKEN_OVER, |_: &Self, state: &State| state.used > 1 && state.actives() == 1),
+            Property::sometimes(TAKEN_OVER, |_: &Self, state: &State| {
+                state.used > 1 && state.actives() == 1
+            }),
             Property::sometimes(TAKEN_OVER_LATE, |model: &Self, state: &State| {
                 let last = state.leader.term == model.scope.terms && state.leader.ready;
                 last && state.used > 1 && state.actives() == 1

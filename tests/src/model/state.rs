@@ -286,7 +286,13 @@ impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let mut words = [0_u64; 12];
         for (place, node) in self.nodes.iter().enumerate() {
-            let Process { start, epoch, mode, asked, left } = node.process;
+            let Process {
+                start,
+                epoch,
+                mode,
+                asked,
+                left,
+            } = node.process;
             let (renewal, want) = match node.renewal {
                 Renewal::None => (0, Want::default()),
                 Renewal::Sent => (1, Want::default()),
@@ -298,18 +304,79 @@ impl Hash for State {
                 Report::Ended(start) => (1, start),
                 Report::Standby(epoch) => (2, epoch),
             };
-            let flags = u8::from(node.foreign) << 3 | u8::from(node.left_session) | u8::from(node.want.active) << 1 | u8::from(want.active) << 2;
+            let flags = (u8::from(node.foreign) << 3)
+                | u8::from(node.left_session)
+                | (u8::from(node.want.active) << 1)
+                | (u8::from(want.active) << 2);
             let row = &self.rows[place];
-            let marks = [row.up, row.active, row.holds, row.stopping, row.stranded, self.leader.left_over[place]];
-            let marks = marks.iter().fold(0, |sum, flag| sum << 1 | u8::from(*flag));
-            words[place * 5] = word([node.daemon as u8, node.session, node.lease, node.mark, node.start, flags, node.orphan, node.age]);
-            words[place * 5 + 1] = word([node.want.start, node.want.epoch, start, epoch, mode as u8, asked as u8, left, node.restarts]);
-            words[place * 5 + 2] = word([renewal, want.start, want.epoch, report, reported, node.registration, node.leave, 0]);
+            let marks = [
+                row.up,
+                row.active,
+                row.holds,
+                row.stopping,
+                row.stranded,
+                self.leader.left_over[place],
+            ];
+            let marks = marks.iter().fold(0, |sum, flag| (sum << 1) | u8::from(*flag));
+            words[place * 5] = word([
+                node.daemon as u8,
+                node.session,
+                node.lease,
+                node.mark,
+                node.start,
+                flags,
+                node.orphan,
+                node.age,
+            ]);
+            words[place * 5 + 1] = word([
+                node.want.start,
+                node.want.epoch,
+                start,
+                epoch,
+                mode as u8,
+                asked as u8,
+                left,
+                node.restarts,
+            ]);
+            words[place * 5 + 2] = word([
+                renewal,
+                want.start,
+                want.epoch,
+                report,
+                reported,
+                node.registration,
+                node.leave,
+                0,
+            ]);
             words[place * 5 + 3] = word([row.session, row.start, row.epoch, marks, row.extended, 0, 0, 0]);
-            words[place * 5 + 4] = word([self.leader.wait[place], self.leader.lost[place], self.leader.table[place], 0, 0, 0, 0, 0]);
+            words[place * 5 + 4] = word([
+                self.leader.wait[place],
+                self.leader.lost[place],
+                self.leader.table[place],
+                0,
+                0,
+                0,
+                0,
+                0,
+            ]);
         }
-        let Leader { term, ready, old_round, table_term, .. } = self.leader;
-        words[10] = word([term, u8::from(ready), u8::from(old_round), table_term, self.epoch, self.used, u8::from(self.reused), 0]);
+        let Leader {
+            term,
+            ready,
+            old_round,
+            table_term,
+            ..
+        } = self.leader;
+        words[10] = word([
+            term,
+            u8::from(ready),
+            u8::from(old_round),
+            table_term,
+            self.epoch,
+            self.used,
+            u8::from(self.reused),
+            0,
+        ]);
         for part in words {
             hasher.write_u64(part);
         }

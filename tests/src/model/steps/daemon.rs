@@ -193,8 +193,8 @@ pub fn end(state: &mut State, node: NodeIndex) -> bool {
 /// The daemon reports that nothing is left of what it started last.
 pub fn report_end(model: &LeaseModel, state: &mut State, place: NodeIndex) -> bool {
     let node = &mut state.nodes[place];
-    let over = node.process.mode == Mode::Off
-        || (!model.rules.stops_are_proven && node.want.start != node.process.start);
+    let over =
+        node.process.mode == Mode::Off || (!model.rules.stops_are_proven && node.want.start != node.process.start);
     let useful = node.start > 0 && state.rows[place].start == node.start;
     let report = Report::Ended(node.start);
     if node.daemon != Daemon::Serving || !over || !useful || node.report == report {
