@@ -14,3 +14,4 @@ pub mod run;
 pub mod scope;
 pub mod state;
 pub mod steps;
+pub mod table;

@@ -304,10 +304,10 @@ impl Hash for State {
                 Report::Ended(start) => (1, start),
                 Report::Standby(epoch) => (2, epoch),
             };
-            let flags = u8::from(node.foreign) << 3
+            let flags = (u8::from(node.foreign) << 3)
                 | u8::from(node.left_session)
-                | u8::from(node.want.active) << 1
-                | u8::from(want.active) << 2;
+                | (u8::from(node.want.active) << 1)
+                | (u8::from(want.active) << 2);
             let row = &self.rows[place];
             let marks = [
                 row.up,
@@ -317,7 +317,7 @@ impl Hash for State {
                 row.stranded,
                 self.leader.left_over[place],
             ];
-            let marks = marks.iter().fold(0, |sum, flag| sum << 1 | u8::from(*flag));
+            let marks = marks.iter().fold(0, |sum, flag| (sum << 1) | u8::from(*flag));
             words[place * 5] = word([
                 node.daemon as u8,
                 node.session,
