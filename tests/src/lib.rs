@@ -17,5 +17,6 @@ pub mod nemesis;
 pub mod node;
 pub mod oracle;
 pub mod processes;
+pub mod simulation;
 pub mod wait;
 pub mod witness;
