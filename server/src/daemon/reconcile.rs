@@ -27,7 +27,7 @@ impl Daemon {
             match self.instances.get_mut(key) {
                 Some(instance) => instance.desired = Some(wanted.clone()),
                 // It was started once and is gone. The manager has not heard, or heard it before it asked.
-                None if !self.record.is_fresh(&key.package, wanted.epoch)
+                None if !self.record.is_fresh(&key.package, wanted.start)
                     && !self.reports.holds_end(&key.package, key.start) =>
                 {
                     let detail = format!("epoch {} was used before and is never used again", wanted.epoch);
@@ -57,7 +57,9 @@ impl Daemon {
         let new: Vec<DesiredInstance> = desired
             .iter()
             .filter(|(key, wanted)| {
-                !self.instances.contains_key(*key) && self.record.is_fresh(&key.package, wanted.epoch)
+                // By the epoch of its first process: one that was started here and is gone is not started again for a later
+                // change of its mode. Its end is reported under that first epoch, and would release what runs anew.
+                !self.instances.contains_key(*key) && self.record.is_fresh(&key.package, wanted.start)
             })
             .map(|(_, wanted)| wanted.clone())
             .collect();
