@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use tests::simulation::random::Random;
 use tests::simulation::report::Report;
 use tests::simulation::{Outcome, Plan, Planted, run_plan, shrink};
 
@@ -90,10 +91,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<bool> {
     let first = match (&options.seeds, options.fresh) {
         (Some(seeds), _) => seeds.start,
-        (None, true) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_micros() as u64,
+        (None, true) => fresh(),
         (None, false) => 1,
     };
     let began = Instant::now();
@@ -135,6 +133,12 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         good = false;
     }
     Ok(good)
+}
+
+/// A seed that nobody has tried, far from those of a worker beside this one.
+fn fresh() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Random::new(now.as_nanos() as u64, u64::from(std::process::id())).next() >> 1
 }
 
 /// The processor time of this thread: what others on the machine do does not count.

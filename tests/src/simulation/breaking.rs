@@ -2,7 +2,6 @@
 
 use server::daemon::event::DaemonEvent;
 
-use super::check::unit_of;
 use super::fault::{Fault, Kind, Target, Trigger};
 use super::network::HOSTS_MAX;
 use super::world::{Event, MS, World};
@@ -311,14 +310,5 @@ impl World {
         for server in 0..self.servers.len() {
             self.start_server(server);
         }
-    }
-
-    /// How many units are active, for tests that want to see a cluster at work.
-    #[must_use]
-    pub fn units_active(&self) -> usize {
-        let mut units: Vec<String> = self.checks.actives().map(|(_, package, ..)| unit_of(package)).collect();
-        units.sort_unstable();
-        units.dedup();
-        units.len()
     }
 }

@@ -9,6 +9,7 @@ use statemachine::command::{
 use statemachine::id::{GroupName, NodeName, PackageName};
 use statemachine::log::v1::Proposal;
 use statemachine::node::NodeStatus;
+use statemachine::package::Phase;
 use statemachine::time::Millis;
 
 use super::message::{Body, Envelope, Origin, ReplyTo, Request, Response};
@@ -294,6 +295,35 @@ impl World {
             }
         }
         self.at(self.now + self.lease_ns * 5, Event::OperatorLooks);
+    }
+
+    /// An operator confirms that nothing of a node's earlier sessions is left, where that is true and packages wait for it.
+    pub fn operator_confirms(&mut self) {
+        let state = &self.checks.state;
+        let mut nodes = Vec::new();
+        for instance in state.packages().filter_map(|package| package.instance.as_ref()) {
+            let Some(node) = state
+                .node_at(instance.node)
+                .filter(|_| instance.phase == Phase::Stranded)
+            else {
+                continue;
+            };
+            let lives = |host: &super::host::Host| {
+                let mut all = host.supervisors.values();
+                all.any(|supervisor| supervisor.session == instance.session.0)
+            };
+            if !self
+                .hosts
+                .iter()
+                .any(|host| host.name == node.name.as_str() && lives(host))
+            {
+                nodes.push(node.name.clone());
+            }
+        }
+        for node in nodes {
+            let by = "operator".to_owned();
+            self.clients[0].todo.push_back(Command::ConfirmDown { node, by });
+        }
     }
 
     /// What an operator does once all is mended: everything is wished, on all nodes, as it was at first.

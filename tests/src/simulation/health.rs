@@ -14,6 +14,7 @@ pub struct Health {
     /// When all was well, and what ran then.
     pub well: Option<Well>,
     mended: bool,
+    confirmed_ns: u64,
 }
 
 /// A cluster that is well.
@@ -39,6 +40,10 @@ impl World {
         if !self.health.mended && self.clients[0].is_idle() && self.now > since {
             self.health.mended = true;
             self.operator_mends();
+        }
+        if self.now > self.health.confirmed_ns + 10 * self.lease_ns {
+            self.health.confirmed_ns = self.now;
+            self.operator_confirms();
         }
         let wait_ns = self.timers.wait_ms * MS;
         match (self.problem(), self.health.well.clone()) {
@@ -121,7 +126,16 @@ impl World {
             let runs = package.instance.as_ref().map(|instance| instance.phase.clone());
             if runs != Some(Phase::Running) {
                 let why = state.why_idle(package).map(|reason| reason.to_string());
-                return Some(format!("{} is {runs:?} ({why:?})", package.name()));
+                let node = package
+                    .instance
+                    .as_ref()
+                    .and_then(|instance| state.node_at(instance.node));
+                let node = node.map(|node| node.name.as_str().to_owned());
+                let host = self.hosts.iter().find(|host| Some(&host.name) == node.as_ref());
+                let processes: Vec<_> = host.iter().flat_map(|host| host.supervisors.values()).collect();
+                let name = package.name();
+                let process = processes.iter().find(|process| process.key.package == name.as_str());
+                return Some(format!("{name} is {runs:?} on {node:?} ({why:?}); {process:?}"));
             }
         }
         let mut units: Vec<&str> = self.checks.actives().map(|(unit, ..)| unit).collect();

@@ -79,6 +79,8 @@ pub struct Host {
     pub left: bool,
     /// What its long poll waits for: server, node, generation.
     pub watched: Option<(usize, u64, u64)>,
+    /// Its long poll was answered, and is asked again after this.
+    pub hinted_ns: u64,
 }
 
 impl Host {
@@ -99,6 +101,7 @@ impl Host {
             record_broken: 0,
             left: false,
             watched: None,
+            hinted_ns: 0,
         }
     }
 
@@ -357,6 +360,7 @@ impl World {
             .map(|(server, node, generation)| (server_number(&server), node, generation));
         if watched != its.watched {
             its.watched = watched;
+            its.hinted_ns = 0;
             self.hint(host);
         }
     }

@@ -27,6 +27,7 @@ pub mod report;
 mod server;
 pub mod shrink;
 mod supervisor;
+mod witness;
 mod world;
 
 use std::collections::BTreeMap;

@@ -2,17 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::rc::Rc;
 
 use server::daemon::event::DaemonEvent;
 use server::timers::Timers;
 use statemachine::id::NodeName;
 use statemachine::time::Millis;
 
-use super::check::{Checks, Claim};
+use super::check::Checks;
 use super::client::Client;
 use super::clock::Clock;
-use super::consensus::{LogEntry, Raft, RaftTimers};
+use super::consensus::{Raft, RaftTimers};
 use super::disk::Disk;
 use super::fault::{Plan, Trigger};
 use super::host::Host;
@@ -26,8 +25,10 @@ use super::supervisor::Input;
 
 /// Nanoseconds.
 pub const MS: u64 = 1_000_000;
+/// Between two answers to one long poll; see `server/src/daemon/link.rs`.
+const HINT_PAUSE_NS: u64 = 100 * MS;
 /// Lines of a trace that are kept.
-const TRACE_MAX: usize = 400;
+const TRACE_MAX: usize = 50_000;
 
 /// Everything that can happen.
 pub enum Event {
@@ -37,8 +38,6 @@ pub enum Event {
     Synced(usize, u64),
     /// A server asked to be woken.
     ServerWakes(usize),
-    /// A server process is started.
-    ServerStarts(usize),
     /// A daemon process is started by its parent.
     DaemonStarts(usize),
     /// A daemon asked to be woken.
@@ -293,7 +292,6 @@ impl World {
                     self.server_gets(server, Event::ServerWakes(server));
                 }
             }
-            Event::ServerStarts(server) => self.start_server(server),
             Event::DaemonStarts(host) => self.start_daemon(host),
             Event::DaemonWakes(host, incarnation) => {
                 self.mix(4, host);
@@ -401,6 +399,10 @@ impl World {
         if newer.0 <= generation {
             return;
         }
+        if self.now < self.hosts[host].hinted_ns {
+            return;
+        }
+        self.hosts[host].hinted_ns = self.now + HINT_PAUSE_NS;
         let (incarnation, _) = self.hosts[host].daemon_identity();
         self.send(Envelope {
             from: server,
@@ -422,106 +424,6 @@ impl World {
             {
                 self.hint(host);
             }
-        }
-    }
-
-    /// The first server to know a commit gives it to the reference; I12: it is on a majority of disks.
-    pub fn commit_reference(&mut self, server: usize, index: u64, entry: &Rc<LogEntry>) {
-        if !self.checks.commits_entry(server, index, entry) {
-            return;
-        }
-        let on_disk = |server: &Server| {
-            let image = &server.disk.image;
-            index <= image.base.0 || image.term_at(index) == Some(entry.term)
-        };
-        let count = self.servers.iter().filter(|server| on_disk(server)).count();
-        if count * 2 <= self.servers.len() {
-            let text = format!(
-                "entry {index} is committed and on {count} disks of {}",
-                self.servers.len()
-            );
-            self.checks.broken("I12", text);
-        }
-    }
-
-    /// What the reference has given up must be gone; what began a session must be alone.
-    fn check_released(&mut self) {
-        if self.checks.released.is_empty() && self.checks.registered.is_empty() {
-            return;
-        }
-        for (package, start, node) in std::mem::take(&mut self.checks.released) {
-            let Some(host) = self.hosts.iter().find(|host| host.name == node) else {
-                continue;
-            };
-            let alive = host
-                .supervisors
-                .values()
-                .find(|supervisor| supervisor.go && supervisor.key.package == package && supervisor.key.start == start);
-            if let Some(alive) = alive {
-                let text = format!(
-                    "{package} as {start} on {node} was given up while its processes live (session {})",
-                    alive.session
-                );
-                self.checks.broken("I20", text);
-            }
-        }
-        for (node, session) in std::mem::take(&mut self.checks.registered) {
-            let Some(host) = self.hosts.iter().find(|host| host.name == node) else {
-                continue;
-            };
-            let old = host
-                .supervisors
-                .values()
-                .find(|supervisor| supervisor.go && supervisor.session < session);
-            if let Some(old) = old {
-                let text = format!(
-                    "session {session} of {node} began while {} of session {} lives",
-                    old.key.package, old.session
-                );
-                self.checks.broken("I6", text);
-            }
-        }
-    }
-
-    /// An instance counts as active from now on: before anything is told to it.
-    pub fn becomes_active(&mut self, host: usize, id: u64, epoch: u64) {
-        let its = &self.hosts[host];
-        let Some(supervisor) = its.supervisors.get(&id) else {
-            return;
-        };
-        let package = supervisor.key.package.clone();
-        let marks = its
-            .record
-            .as_ref()
-            .and_then(|record| record.marks.get(&package))
-            .copied();
-        let claim = Claim {
-            host,
-            supervisor: id,
-            epoch,
-            session: supervisor.session,
-            armed: supervisor.armed_ns > 0,
-            recorded: marks.is_some_and(|mark| mark >= epoch),
-            package,
-        };
-        self.note(|| format!("n{host}: {} is active as {epoch}", claim.package));
-        self.checks.becomes_active(claim);
-        self.on_promoted(host);
-    }
-
-    /// Nothing of an instance is left.
-    pub fn becomes_inactive(&mut self, host: usize, id: u64) {
-        if let Some(supervisor) = self.hosts[host].supervisors.get(&id) {
-            let (package, process) = (supervisor.key.package.clone(), supervisor.process);
-            self.note(|| format!("n{host}: nothing is left of {package} started as {process}"));
-        }
-        self.checks.becomes_inactive(id);
-    }
-
-    /// A package's program is about to be executed.
-    pub fn starts(&mut self, host: usize, id: u64) {
-        if let Some(supervisor) = self.hosts[host].supervisors.get(&id) {
-            self.checks.starts(host, &supervisor.key.package, supervisor.session);
         }
     }
 
