@@ -14,6 +14,8 @@ pub enum Role {
     Server,
     /// Runs packages.
     Daemon,
+    /// Votes and stores, runs no package, and gives the lead away: the third vote of two nodes.
+    Witness,
 }
 
 /// A node's settings, resolved and checked once.
@@ -37,6 +39,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Declared capacity: overrides what is measured, key by key.
     pub capacity: BTreeMap<String, u64>,
+    /// What resets this machine, for packages with `on_quorum_loss = "reset"`; empty: the kernel, where that is permitted.
+    pub reset: Vec<String>,
     /// Plaintext beyond loopback was allowed; `status` shows it.
     pub insecure: bool,
 }
@@ -53,6 +57,13 @@ struct RawConfig {
     labels: Option<BTreeMap<String, String>>,
     tls: Option<RawTls>,
     capacity: Option<BTreeMap<String, u64>>,
+    reset: Option<RawReset>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReset {
+    command: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +117,11 @@ impl Config {
         Self::parse(file, &text)
     }
 
-    fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// Checks the text of a node file.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let raw: RawConfig = toml::from_str(text).map_err(|source| ConfigError::Syntax {
             file: file.to_owned(),
             source: Box::new(source),
@@ -126,7 +141,17 @@ impl Config {
         roles.sort();
         roles.dedup();
         if roles.is_empty() {
-            return Err(wrong("roles", "expected \"server\", \"daemon\" or both".to_owned()));
+            return Err(wrong(
+                "roles",
+                "expected \"server\", \"daemon\", both, or \"witness\" alone".to_owned(),
+            ));
+        }
+        if roles.contains(&Role::Witness) && roles.len() > 1 {
+            return Err(wrong(
+                "roles",
+                "a witness votes and stores and does nothing else: expected [\"witness\"] alone, on a machine of its own"
+                    .to_owned(),
+            ));
         }
         let data_dir = raw.data_dir.unwrap_or_else(|| PathBuf::from("/var/lib/paceline"));
         let data_dir = std::path::absolute(&data_dir).map_err(|error| wrong("data_dir", error.to_string()))?;
@@ -157,8 +182,17 @@ impl Config {
         if !roles.contains(&Role::Server) && join.is_empty() {
             return Err(wrong(
                 "join",
-                "a node without the role \"server\" needs the peer address of at least one server".to_owned(),
+                "a node without the role \"server\" needs the peer address of at least one server: a cluster is created by a \
+                 server, and daemons and witnesses join it"
+                    .to_owned(),
             ));
+        }
+        let reset = raw.reset.map(|reset| reset.command).unwrap_or_default();
+        if let Some(program) = reset.first()
+            && !program.starts_with('/')
+        {
+            let problem = format!("command {program:?}: expected the whole path of a program, like /usr/sbin/reboot");
+            return Err(wrong("reset", problem));
         }
         let insecure = raw.tls.and_then(|tls| tls.insecure).unwrap_or(false);
         let outside = std::iter::once(&api)
@@ -181,6 +215,7 @@ impl Config {
             join,
             labels: raw.labels.unwrap_or_default(),
             capacity: raw.capacity.unwrap_or_default(),
+            reset,
             insecure,
         })
     }
@@ -189,6 +224,12 @@ impl Config {
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Whether this node has a server process: as server or as witness.
+    #[must_use]
+    pub fn votes(&self) -> bool {
+        self.has(Role::Server) || self.has(Role::Witness)
     }
 
     /// Everything that lives no longer than the machine is up: records, sockets, output.
@@ -240,6 +281,13 @@ mod tests {
     }
 
     #[test]
+    fn a_witness_has_a_server_process_and_no_daemon() {
+        let config = parse("name = \"w\"\nroles = [\"witness\"]\njoin = [\"127.0.0.2:7401\"]").unwrap();
+        assert!(config.votes() && config.has(Role::Witness));
+        assert!(!config.has(Role::Daemon) && !config.has(Role::Server));
+    }
+
+    #[test]
     fn plaintext_beyond_loopback_is_refused() {
         let error = parse("name = \"n1\"\napi = \"0.0.0.0:7400\"").unwrap_err().to_string();
         assert!(error.contains("insecure = true"), "{error}");
@@ -253,6 +301,12 @@ mod tests {
             ("name = \"n1\"\npeer = [\"here\"]", "peer"),
             ("name = \"n1\"\npeer = [\"0.0.0.0:1\"]\n[tls]\ninsecure = true", "peer"),
             ("name = \"n1\"\nroles = [\"daemon\"]", "join"),
+            ("name = \"n1\"\nroles = [\"witness\"]", "join"),
+            (
+                "name = \"n1\"\nroles = [\"witness\", \"daemon\"]\njoin = [\"10.0.0.1:7401\"]",
+                "a machine of its own",
+            ),
+            ("name = \"n1\"\nreset.command = [\"reboot\"]", "reset"),
             ("name = \"n1\"\nnonsense = 1", "nonsense"),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -16,3 +16,4 @@ pub mod server_process;
 pub mod storage;
 pub mod supervisor;
 pub mod timers;
+mod witness;

@@ -55,7 +55,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     if config.has(Role::Daemon) {
         children.push(Process::new("serve-daemon"));
     }
-    if config.has(Role::Server) {
+    if config.votes() {
         children.push(Process::new("serve-server"));
     }
     let mut parent = Parent {

@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::http::{self, Bounds};
 use crate::lease::Leases;
-use crate::raft::{RaftNode, RaftOptions};
+use crate::raft::{RaftNode, RaftOptions, StartError};
 
 /// How long a leader that is told to end tries to hand over the lead: longer than a renewal that is late.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(1);
@@ -35,6 +36,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
+    // The store and the peers must never lack a descriptor because clients have them all.
+    let descriptors = http::raise_descriptor_limit();
+    let (peer_bounds, api_bounds) = (Bounds::peers(descriptors), Bounds::api(descriptors));
     let mut peers = Vec::new();
     for address in &config.peer {
         peers.push(bind(*address, "peer").await?);
@@ -47,23 +51,37 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         peer: config.peer.iter().map(ToString::to_string).collect(),
         api: config.api_advertised(),
         join: config.join.clone(),
+        witness: config.has(Role::Witness),
     })
-    .await
-    .map_err(|error| anyhow::anyhow!("{error}"))?;
+    .await;
+    let raft = match raft {
+        Ok(raft) => raft,
+        Err(error) if error.is_final() => return Ok(refuse(&error)),
+        Err(error) => return Err(anyhow::anyhow!("{error}")),
+    };
+    if config.has(Role::Witness) {
+        crate::witness::give_lead_away(&raft);
+    }
     let leases = Leases::start(raft.clone());
     let api = Api::new(raft.clone(), config.clone());
 
     let inner = raft.peer_routes().merge(api::daemon::routes(api.clone(), leases));
     for listener in peers {
-        tokio::spawn(listen(listener, inner.clone(), stop.clone()));
+        tokio::spawn(http::serve(listener, inner.clone(), peer_bounds, stop.clone()));
     }
-    let api_thread = start_api_thread(api_listener, api::routes(api), stop.clone())?;
+    let api_thread = start_api_thread(api_listener, api::routes(api), api_bounds, stop.clone())?;
     // Peers must be able to answer while this node joins, so the listeners come first.
-    raft.join().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    match raft.join().await {
+        Ok(()) => {}
+        Err(error) if error.is_final() => return Ok(refuse(&error)),
+        Err(error) => return Err(anyhow::anyhow!("{error}")),
+    }
     tracing::info!(node = config.name, api = %config.api, "server is up");
 
     let code = tokio::select! {
         () = terminated() => ExitCode::SUCCESS,
+        // The parent starts it again at once.
+        () = raft.starts_again() => ExitCode::SUCCESS,
         reason = raft.failed() => {
             tracing::error!(reason, "this server can't go on and ends, so that it does no harm");
             ExitCode::FAILURE
@@ -78,6 +96,12 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+/// What no further try can mend: said once, and the parent ends the node instead of starting this again and again.
+fn refuse(error: &StartError) -> ExitCode {
+    eprintln!("paceline: {error}");
+    ExitCode::from(crate::serve::EXIT_FATAL)
+}
+
 async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
@@ -88,6 +112,7 @@ async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
 fn start_api_thread(
     listener: TcpListener,
     routes: Router,
+    bounds: Bounds,
     stop: CancellationToken,
 ) -> anyhow::Result<std::thread::JoinHandle<()>> {
     let listener = listener.into_std().context("can't hand over the API's listener")?;
@@ -100,17 +125,12 @@ fn start_api_thread(
             };
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => listen(listener, routes, stop).await,
+                    Ok(listener) => http::serve(listener, routes, bounds, stop).await,
                     Err(error) => tracing::error!(%error, "can't serve the API"),
                 }
             });
         })
         .context("can't start the API's thread")
-}
-
-/// Answers requests until told to stop.
-async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    crate::http::serve(listener, routes, stop).await;
 }
 
 async fn terminated() {

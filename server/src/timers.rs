@@ -144,21 +144,6 @@ impl Timers {
         Ok(())
     }
 
-    /// The timers of another lease in a cluster whose Raft timers are these: those are set at a server's start.
-    ///
-    /// # Errors
-    /// [`TimerError`] where the new lease breaks an inequality with the Raft timers in use.
-    pub fn with_lease(&self, lease: Millis) -> Result<Self, TimerError> {
-        let timers = Self {
-            heartbeat_ms: self.heartbeat_ms,
-            election_min_ms: self.election_min_ms,
-            election_max_ms: self.election_max_ms,
-            ..Self::derive(lease)?
-        };
-        timers.check()?;
-        Ok(timers)
-    }
-
     /// `T − G − R`: how long a change of leader may take.
     #[must_use]
     pub fn room_ms(&self) -> u64 {
@@ -321,9 +306,5 @@ mod tests {
             Timers::derive(Millis(u64::MAX)),
             Err(TimerError::TooLong { .. })
         ));
-        assert!(
-            good.with_lease(Millis(200)).is_err(),
-            "the Raft timers of 1 s do not fit a lease of 200 ms"
-        );
     }
 }

@@ -318,6 +318,9 @@ fn a_session_that_is_over_is_killed_and_named_in_the_next() {
     node.manager.wait_state("p", 1, "running");
     let all: Vec<i32> = processes_of(node.directory.path());
     let daemon = i32::try_from(node.daemon.as_ref().unwrap().id()).unwrap();
+    let state = std::fs::read(node.run_dir().join("p.1/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    let supervisor = i32::try_from(state["supervisor"]["pid"].as_i64().unwrap()).unwrap();
     {
         let mut manager = node.manager.0.lock().unwrap();
         manager.desired.clear();
@@ -328,10 +331,13 @@ fn a_session_that_is_over_is_killed_and_named_in_the_next() {
         .manager
         .wait("another registration", |manager| manager.registrations.get(1).cloned());
     assert_eq!(second.ended, [101]);
+    // The supervisor has proven that nothing of the package is left, said so, and ends a moment later.
     assert!(
-        all.iter().all(|pid| *pid == daemon || !is_alive(*pid)),
+        all.iter()
+            .all(|pid| *pid == daemon || *pid == supervisor || !is_alive(*pid)),
         "proven gone before it was named"
     );
+    wait_until("the supervisor's end", || !is_alive(supervisor));
 }
 
 #[test]
@@ -424,4 +430,176 @@ fn a_crash_under_the_same_desired_set_is_no_busy_loop() {
         .filter(|(_, seen)| seen.state == "ended")
         .count();
     assert_eq!(ends, 2);
+}
+
+/// A `[reset]` command that only writes down why it was called.
+fn reset_command(mark: &std::path::Path) -> String {
+    format!(
+        "[reset]\ncommand = [\"/bin/sh\", \"-c\", \"echo $PACELINE_RESET_REASON > {0}.new; mv {0}.new {0}\"]\n",
+        mark.display()
+    )
+}
+
+#[test]
+fn a_node_that_hears_no_quorum_stops_its_package_and_is_then_reset() {
+    let marks = tempfile::tempdir().unwrap();
+    let mark = marks.path().join("reset");
+    let node = Node::start_with(500, &reset_command(&mark));
+    let mut wanted = instance(
+        "p",
+        1,
+        "active",
+        &["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
+    );
+    wanted.reset = true;
+    node.manager
+        .set_desired(vec![wanted, instance("q", 2, "active", &SLEEP)]);
+    node.manager.wait_state("p", 1, "running");
+    node.manager.wait_state("q", 2, "running");
+    let (p, q) = (node.pid("p", 1), node.pid("q", 2));
+    let silent = Instant::now();
+    node.manager.0.lock().unwrap().silent = true;
+    wait_until("the reset", || {
+        assert!(
+            !mark.exists() || (!is_alive(p) && !is_alive(q)),
+            "first stopped, then reset"
+        );
+        mark.exists()
+    });
+    let after = silent.elapsed();
+    assert!(after > Duration::from_millis(350), "not before the deadline: {after:?}");
+    let reason = std::fs::read_to_string(&mark).unwrap();
+    assert!(reason.contains("package p has on_quorum_loss"), "{reason}");
+    let kept = std::fs::read_to_string(node.directory.path().join("data/RESET")).unwrap();
+    assert!(kept.contains("package p"), "the reason is on disk: {kept}");
+
+    // This reset did nothing to the machine. The node goes on, and is not reset again for the same cause.
+    std::fs::remove_file(&mark).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(!mark.exists());
+    // The next daemon says why there was one.
+    let mut node = node;
+    node.kill_daemon();
+    node.start_daemon();
+    wait_until("the log", || node.log().contains("this node was reset"));
+}
+
+#[test]
+fn a_package_that_was_stopped_in_time_resets_nothing() {
+    let marks = tempfile::tempdir().unwrap();
+    let mark = marks.path().join("reset");
+    let mut node = Node::start_with(500, &reset_command(&mark));
+    let mut wanted = instance("p", 1, "active", &SLEEP);
+    wanted.reset = true;
+    node.manager.set_desired(vec![wanted.clone()]);
+    node.manager.wait_state("p", 1, "running");
+    node.manager.set_desired(Vec::new());
+    node.manager.wait_state("p", 1, "ended");
+    node.manager.0.lock().unwrap().silent = true;
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert!(!mark.exists(), "nothing ran when the lease ended");
+
+    // Nor does a daemon that is killed and started again while its package runs on.
+    node.manager.0.lock().unwrap().silent = false;
+    wanted.start = 7;
+    wanted.epoch = 7;
+    node.manager.set_desired(vec![wanted]);
+    node.manager.wait_state("p", 7, "running");
+    node.kill_daemon();
+    node.start_daemon();
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(!mark.exists() && is_alive(node.pid("p", 7)), "{}", node.log());
+}
+
+#[test]
+fn an_adopted_instance_is_running_once_its_probe_passes_again() {
+    let mut node = Node::start(2_000);
+    let healthy = node.directory.path().join("healthy");
+    std::fs::write(&healthy, "").unwrap();
+    let mut wanted = instance("p", 1, "active", &SLEEP);
+    wanted.probe = Some(ProbeDefinition {
+        exec: Some(vec!["test".to_owned(), "-e".to_owned(), healthy.display().to_string()]),
+        tcp: None,
+        http: None,
+        interval: DurationText::from_ms(50),
+        timeout: DurationText::from_ms(1_000),
+        failures: 100,
+    });
+    node.manager.set_desired(vec![wanted]);
+    node.manager.wait_state("p", 1, "running");
+    node.kill_daemon();
+    std::fs::remove_file(&healthy).unwrap();
+    let before = {
+        let manager = node.manager.0.lock().unwrap();
+        (manager.seen.len(), manager.renewals.len())
+    };
+    node.start_daemon();
+    node.manager.wait("renewals of the new daemon", |manager| {
+        (manager.renewals.len() > before.1 + 3).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        node.manager.0.lock().unwrap().seen.len(),
+        before.0,
+        "an unhealthy one is not said to be running"
+    );
+    std::fs::write(&healthy, "").unwrap();
+    node.manager
+        .wait("the report", |manager| (manager.seen.len() > before.0).then_some(()));
+}
+
+#[test]
+fn a_registration_says_how_processes_are_held_together() {
+    let node = Node::start(1_000);
+    let registered = node
+        .manager
+        .wait("a registration", |manager| manager.registrations.first().cloned());
+    let kind = registered.containment.unwrap();
+    assert!(
+        ["namespace", "user_namespace", "group"].contains(&kind.as_str()),
+        "{kind}"
+    );
+    // It is what its supervisors then do.
+    node.manager.set_desired(vec![instance("p", 1, "active", &SLEEP)]);
+    node.manager.wait_state("p", 1, "running");
+    let state = std::fs::read_to_string(node.run_dir().join("p.1/state.json")).unwrap();
+    assert!(state.contains(&format!("\"containment\":\"{kind}\"")), "{state}");
+}
+
+#[test]
+fn a_supervisor_that_hangs_without_a_deadline_is_killed_after_a_stop() {
+    let node = Node::start(1_000);
+    let mut frozen = instance("p", 1, "active", &["sh", "-c", "trap '' TERM; sleep 1000"]);
+    frozen.deadline = false;
+    node.manager.set_desired(vec![frozen]);
+    node.manager.wait_state("p", 1, "running");
+    let package = node.pid("p", 1);
+    let state = std::fs::read(node.run_dir().join("p.1/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    signal(
+        i32::try_from(state["supervisor"]["pid"].as_i64().unwrap()).unwrap(),
+        Signal::SIGSTOP,
+    );
+    let asked = Instant::now();
+    node.manager.set_desired(Vec::new());
+    let (at, ended) = node.manager.wait_state("p", 1, "ended");
+    assert_eq!(ended.cause.as_deref(), Some("requested"));
+    assert!(!is_alive(package));
+    assert!(at.duration_since(asked) < Duration::from_secs(5));
+}
+
+#[test]
+fn without_namespaces_it_is_said_that_there_are_groups_only() {
+    let asked = |kind: Option<&str>| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_paceline"))
+            .args(["supervise", "--containment"])
+            .envs(kind.map(|kind| ("PACELINE_CONTAINMENT", kind)))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(asked(Some("group")), "group\n");
+    assert!(["namespace\n", "user_namespace\n", "group\n"].contains(&asked(None).as_str()));
 }

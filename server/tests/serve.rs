@@ -106,3 +106,32 @@ fn a_child_that_can_not_run_here_ends_the_node_with_its_reason() {
         "something else"
     );
 }
+
+#[test]
+fn a_server_directory_that_is_somebody_elses_ends_the_node_with_its_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    std::fs::create_dir_all(data_dir.join("server")).unwrap();
+    std::fs::write(data_dir.join("server/holiday.jpg"), "not ours").unwrap();
+    let config = directory.path().join("node.toml");
+    let text = format!(
+        "name = \"n1\"\nroles = [\"server\"]\ndata_dir = {data_dir:?}\napi = \"127.0.0.1:0\"\npeer = [\"127.0.0.1:0\"]\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let started = std::time::Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_paceline"))
+        .args(["serve", "--config"])
+        .arg(&config)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(30), "{said}");
+    assert!(
+        said.contains("is not paceline's") && said.contains("point data_dir at another place"),
+        "{said}"
+    );
+    assert_eq!(said.matches("is not paceline's").count(), 1, "tried once: {said}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    assert_eq!(std::fs::read(data_dir.join("server/holiday.jpg")).unwrap(), b"not ours");
+}

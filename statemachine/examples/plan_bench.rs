@@ -166,6 +166,8 @@ fn register(number: u64, round: u64, nodes: u64, packages: u64) -> Command {
         capacity: Capacity([("cpu".into(), capacity), ("memory".into(), capacity)].into()),
         labels: BTreeMap::new(),
         api: "127.0.0.1:1".into(),
+        containment: None,
+        cut_off: None,
     })
 }
 

@@ -75,6 +75,8 @@ pub struct Member {
     pub peer: Vec<String>,
     /// Where its API is.
     pub api: String,
+    /// It only votes and stores: it runs no package, and gives the lead away.
+    pub witness: bool,
 }
 
 impl Feed for Cluster {
@@ -113,10 +115,20 @@ impl Feed for LeaseTail {
 
 impl Feed for Member {
     fn feed(&self, hasher: &mut Hasher) {
-        let Self { id, name, peer, api } = self;
+        let Self {
+            id,
+            name,
+            peer,
+            api,
+            witness,
+        } = self;
         id.feed(hasher);
         name.feed(hasher);
         peer.feed(hasher);
         api.feed(hasher);
+        // Fed only where it is one, so that logs from before there were witnesses keep their digests.
+        if *witness {
+            witness.feed(hasher);
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! script; (5) the conversion from the wire in `server/src/api/convert.rs`.
 
 pub use crate::log::v1::{
-    Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, GroupSpec, InstanceReport,
+    Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, GroupKind, GroupSpec, InstanceReport,
     InstanceState, Load, Mode, Observation, OnQuorumLoss, Output, PackageSpec, ProbeKind, ProbeSpec, RegisterNode,
     RequestId, RestartSpec, RunSpec, Wish,
 };

@@ -34,6 +34,8 @@ pub struct DesiredInstance {
     pub delay: Millis,
     /// Whether the lease's deadline is armed: not for `on_quorum_loss = freeze`.
     pub deadline: bool,
+    /// Whether its node is reset once it was stopped because the lease ended.
+    pub reset: bool,
     /// The definition that it is started with.
     pub spec: Arc<PackageSpec>,
 }
@@ -65,6 +67,7 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             output: instance.output(),
             delay: instance.delay,
             deadline: instance.spec.on_quorum_loss != OnQuorumLoss::Freeze,
+            reset: instance.spec.on_quorum_loss == OnQuorumLoss::Reset,
             spec: instance.spec.clone(),
         })
     });

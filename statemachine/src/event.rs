@@ -91,14 +91,18 @@ pub enum EventKind {
     /// Placing begins after a start from nothing.
     PlacingBegan { up: u32, wanted: u32 },
     /// A server joined the Raft group.
-    MemberAdded { member: MemberId, name: NodeName },
+    MemberAdded {
+        member: MemberId,
+        name: NodeName,
+        witness: bool,
+    },
     /// A server left the Raft group.
     MemberRemoved { member: MemberId, name: NodeName },
     /// A daemon's new stay.
     NodeRegistered {
         node: NodeName,
         session: SessionId,
-        first: bool,
+        arrival: Arrival,
     },
     /// A session's lease ended.
     NodeLost { node: NodeName, session: SessionId },
@@ -208,6 +212,20 @@ pub enum EventKind {
     },
     /// It may fail over again.
     FailoversAllowed { group: GroupName },
+}
+
+/// What a daemon's new stay follows on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The node is new.
+    First,
+    /// An earlier stay that ended in order, or that its daemon itself proved to be over.
+    Again,
+    /// Its lease ended unheard, and its packages were taken over.
+    DeclaredDown {
+        /// How long it was without an answer, where its daemon knows.
+        cut_off: Option<Millis>,
+    },
 }
 
 /// What a start follows on.

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::cluster::LeaseTail;
-use crate::command::Capacity;
+use crate::command::{Capacity, Containment};
 use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
 use crate::id::{Generation, Index, NodeId, NodeName, PackageIx, SessionId};
@@ -112,6 +112,8 @@ pub struct Node {
     pub sequence: u64,
     /// A lease that its session was given for a planned restart.
     pub extended: Option<LeaseTail>,
+    /// How its packages' processes are held together, where its daemon said so.
+    pub containment: Option<Containment>,
     /// The packages that have an instance here, stopping ones too; sorted.
     pub instances: Vec<PackageIx>,
     /// The sum of their loads.
@@ -280,6 +282,7 @@ impl Feed for Node {
             generation,
             sequence,
             extended,
+            containment,
             instances,
             planned,
             trail,
@@ -302,5 +305,13 @@ impl Feed for Node {
         instances.feed(hasher);
         planned.feed(hasher);
         trail.feed(hasher);
+        // Fed only where it is known, so that logs from before it was asked for keep their digests.
+        if let Some(containment) = containment {
+            hasher.word(match containment {
+                Containment::Namespace => 0,
+                Containment::UserNamespace => 1,
+                Containment::Group => 2,
+            });
+        }
     }
 }

@@ -53,6 +53,8 @@ fn cluster() -> State {
         capacity: Capacity::default(),
         labels: Default::default(),
         api: "10.0.0.1:7400".to_owned(),
+        containment: None,
+        cut_off: None,
     };
     run(&mut state, Command::RegisterNode(register)).unwrap();
     state

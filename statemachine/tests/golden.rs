@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use statemachine::command::{
-    Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, InstanceReport, InstanceState, Mode, Observation,
-    OnQuorumLoss, ProbeKind, ProbeSpec, RegisterNode, RequestId, Wish,
+    Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, InstanceReport, InstanceState, Mode,
+    Observation, OnQuorumLoss, ProbeKind, ProbeSpec, RegisterNode, RequestId, Wish,
 };
 use statemachine::entry::Entry;
 use statemachine::id::{Epoch, Index, MemberId, NodeId, NodeName, PackageName, SessionId, Term};
@@ -40,6 +40,16 @@ fn name(name: &str) -> PackageName {
 
 fn node(name: &str) -> NodeName {
     NodeName::new(name).unwrap()
+}
+
+/// A definition whose node is reset after the loss of the quorum.
+fn reset() -> Command {
+    let mut spec = specs::package("r", None);
+    spec.on_quorum_loss = OnQuorumLoss::Reset;
+    Command::Configure {
+        expect: None,
+        changes: vec![ConfigChange::PutPackage(spec)],
+    }
 }
 
 /// One of each kind of what can stand in the log, with every optional part there.
@@ -129,8 +139,18 @@ fn samples() -> BTreeMap<&'static str, Command> {
             "add-member",
             Command::AddMember {
                 name: node("n2"),
+                peer: peer.clone(),
+                api: "a".into(),
+                witness: false,
+            },
+        ),
+        (
+            "add-member-witness",
+            Command::AddMember {
+                name: node("w"),
                 peer,
                 api: "a".into(),
+                witness: true,
             },
         ),
         ("remove-member", Command::RemoveMember { member: MemberId(7) }),
@@ -205,8 +225,26 @@ fn samples() -> BTreeMap<&'static str, Command> {
                 capacity: Capacity([("cpu".into(), 8_000)].into()),
                 labels: [("rack".into(), "a".into())].into(),
                 api: "10.0.0.1:7400".into(),
+                containment: None,
+                cut_off: None,
             }),
         ),
+        (
+            "register-node-back",
+            Command::RegisterNode(RegisterNode {
+                name: node("n1"),
+                machine: "m".into(),
+                boot: "b".into(),
+                nonce: "n2".into(),
+                ended: vec![SessionId(3)],
+                capacity: Capacity::default(),
+                labels: BTreeMap::new(),
+                api: "10.0.0.1:7400".into(),
+                containment: Some(Containment::Group),
+                cut_off: Some(Millis(3_200)),
+            }),
+        ),
+        ("configure-reset", reset()),
         (
             "observe",
             Command::Observe {

@@ -310,6 +310,7 @@ fn about_node(world: &mut World, step: &Step) -> Option<Command> {
                     clean,
                     machine,
                     nonce: None,
+                    cut_off: None,
                 },
             )
         }
@@ -505,6 +506,7 @@ fn heal(world: &mut World) {
             &node_name(name),
             &[("cpu", 1_000)],
             &Registration {
+                cut_off: None,
                 clean: true,
                 ..Default::default()
             },

@@ -3,6 +3,10 @@
 //! Every node has a loopback address of its own (127.x.y.n), so that ports are those of the documentation and two
 //! clusters of two tests never meet. Nothing here believes a single answer: a node's view is asked for by name.
 
+mod faulty;
+mod load;
+mod views;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,12 +20,19 @@ use client::wire::plan::Done;
 use client::wire::status::Status;
 use serde::de::DeserializeOwned;
 
+use crate::history::History;
 use crate::http::{self, Answer, Request};
-use crate::invariants;
+use crate::invariants::heals::{self, Healed};
+use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
+use crate::network::Network;
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
 use crate::wait::{pause, wait_for};
 use crate::witness::{self, Record};
+
+pub use faulty::Layout;
+use faulty::{Below, sweep_disks};
+pub use load::{Load, Loaded, acknowledged};
 
 /// For one request: a server that is alive answers long before, also when it has no quorum.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
@@ -31,6 +42,8 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
 pub const FAILOVER_LIMIT: Duration = Duration::from_secs(12);
 /// For a cluster to come up, or a node to come back.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// For so long nothing may move in a cluster that has healed.
+const CALM: Duration = Duration::from_millis(1_500);
 /// Events asked for at once.
 const EVENTS_PAGE: usize = 1000;
 
@@ -42,8 +55,12 @@ static CLUSTERS: AtomicU16 = AtomicU16::new(0);
 pub struct Cluster {
     directory: PathBuf,
     nodes: Vec<Node>,
-    network: (u8, u8),
+    loopback: (u8, u8),
     finished: bool,
+    watcher: Option<Watcher>,
+    number: u16,
+    histories: Vec<History>,
+    below: Below,
 }
 
 impl Cluster {
@@ -68,6 +85,7 @@ impl Cluster {
             node.start()?;
         }
         cluster.wait_until_whole()?;
+        cluster.watch();
         Ok(cluster)
     }
 
@@ -87,8 +105,12 @@ impl Cluster {
         Ok(Self {
             directory,
             nodes: Vec::new(),
-            network: (64 + (high & 0x3f), low),
+            loopback: (64 + (high & 0x3f), low),
             finished: false,
+            watcher: None,
+            number,
+            histories: Vec::new(),
+            below: Below::default(),
         })
     }
 
@@ -103,7 +125,12 @@ impl Cluster {
             .filter(|n| *n != number && number != 1)
             .map(|n| self.address(n))
             .collect();
+        let namespace = match &mut self.below.network {
+            Some(network) => Some(network.attach(&name, number)?),
+            None => None,
+        };
         let options = NodeOptions {
+            namespace,
             data_dir: self.directory.join(&name),
             address: self.ip(number),
             name,
@@ -120,10 +147,13 @@ impl Cluster {
         SocketAddr::from((self.ip(number), PEER_PORT))
     }
 
-    /// The loopback address of node `n<number>`.
+    /// The address of node `n<number>`.
     #[must_use]
     pub fn ip(&self, number: u8) -> Ipv4Addr {
-        Ipv4Addr::new(127, self.network.0, self.network.1, number)
+        match self.below.network {
+            Some(_) => Network::address(number),
+            None => Ipv4Addr::new(127, self.loopback.0, self.loopback.1, number),
+        }
     }
 
     /// Where everything of it is.
@@ -153,15 +183,16 @@ impl Cluster {
     /// # Errors
     /// Where that does not come in time.
     pub fn wait_until_whole(&self) -> anyhow::Result<()> {
-        let size = self.nodes.len();
+        let size = self.nodes.iter().filter(|n| n.is_daemon()).count();
+        let servers = self.nodes.iter().filter(|n| n.is_server()).count();
         wait_for(&format!("{size} nodes up with one leader"), START_LIMIT, || {
-            for node in &self.nodes {
+            for node in self.nodes.iter().filter(|n| n.is_server()) {
                 let status: Status = self
                     .ask(node, "/v1/status")
                     .map_err(|e| format!("{}: {e:#}", node.name()))?;
                 let up = status.nodes.iter().filter(|n| n.state == "up").count();
                 let voters = status.members.iter().filter(|m| m.role == "voter").count();
-                if up < size || voters < size.min(3) || status.leader.is_none() || !status.quorate {
+                if up < size || voters < servers.min(3) || status.leader.is_none() || !status.quorate {
                     return Err(format!(
                         "{}: {up} up, {voters} voters, leader {:?}",
                         node.name(),
@@ -277,139 +308,59 @@ impl Cluster {
         Ok(file.replace("@WITNESS@", &command))
     }
 
-    // ---- what the cluster says ----
+    // ---- evidence ----
 
-    /// The leader's node name, as the first node that answers says.
-    ///
-    /// # Errors
-    /// Where none is known.
-    pub fn leader(&self) -> anyhow::Result<String> {
-        self.get::<Status>("/v1/status")?.leader.context("no leader is known")
+    /// Begins to look at every node again and again, for the checks at the end.
+    pub fn watch(&mut self) {
+        self.watcher = Some(Watcher::start(&self.targets(), &self.directory));
     }
 
-    /// One package.
-    ///
-    /// # Errors
-    /// Where no node answers or none of this name is there.
-    pub fn package(&self, name: &str) -> anyhow::Result<Package> {
-        let packages: Packages = self.get("/v1/packages")?;
-        packages
-            .packages
-            .into_iter()
-            .find(|p| p.name == name)
-            .with_context(|| format!("no package {name}"))
+    /// The servers as the checks see them.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let servers = self.nodes.iter().filter(|node| node.is_server());
+        servers.map(Target::from).collect()
     }
 
-    /// Where a package runs in a mode and has said so.
+    /// Everything that the story has left behind so far. Every server must be up.
     ///
     /// # Errors
-    /// In words, what is there instead.
-    pub fn running(&self, package: &str, mode: &str) -> Result<Instance, String> {
-        let package = self.package(package).map_err(|e| format!("{e:#}"))?;
-        package
-            .instances
-            .iter()
-            .find(|i| i.mode == mode && i.state == "running")
-            .cloned()
-            .ok_or_else(|| format!("{}: {} ({:?})", package.name, package.reason, package.instances))
-    }
-
-    /// Waits until a package runs in a mode, and answers where.
-    ///
-    /// # Errors
-    /// Where it does not come in time.
-    pub fn wait_running(&self, package: &str, mode: &str) -> anyhow::Result<Instance> {
-        let what = format!("{package} running as {mode}");
-        Ok(wait_for(&what, START_LIMIT.max(FAILOVER_LIMIT), || {
-            self.running(package, mode)
-        })?)
-    }
-
-    /// Every event so far.
-    ///
-    /// # Errors
-    /// Where no node answers, or one lacks events for long.
-    pub fn events(&self) -> anyhow::Result<Vec<Event>> {
-        let mut events = Vec::new();
-        let mut after = 0;
-        loop {
-            let path = format!("/v1/events?after={after}&limit={EVENTS_PAGE}");
-            // A server that was caught up by a snapshot gets the events of that stretch from the others.
-            let page: Events = wait_for("a whole page of events", FAILOVER_LIMIT, || {
-                let page: Events = self.get(&path).map_err(|error| format!("{error:#}"))?;
-                if page.missing.is_empty() {
-                    Ok(page)
-                } else {
-                    Err(format!("missing {:?}", page.missing))
-                }
-            })?;
-            events.extend(page.events);
-            match page.next_after {
-                Some(next) if next > after => after = next,
-                _ => return Ok(events),
-            }
+    /// Where a server does not answer, or they never meet at one index.
+    pub fn evidence(&self) -> anyhow::Result<Evidence> {
+        let mut evidence = Evidence::collect(&self.directory, &self.targets())?;
+        if let Some(watcher) = &self.watcher {
+            evidence.add(watcher.seen());
         }
+        evidence.sights.extend(invariants::replicas_agree::meet(self)?);
+        evidence.histories.extend(self.histories.iter().cloned());
+        evidence.cuts.extend(self.below.cuts.iter().cloned());
+        Ok(evidence)
     }
 
-    /// Waits for an event that satisfies a condition.
+    /// Waits until the cluster has healed, and then sees that nothing moves (I15).
     ///
     /// # Errors
-    /// Where it does not come in time; the last events are in the text.
-    pub fn wait_event(&self, what: &str, matches: impl Fn(&Event) -> bool) -> anyhow::Result<Event> {
-        Ok(wait_for(&format!("the event {what}"), START_LIMIT, || {
-            let events = self.events().map_err(|e| format!("{e:#}"))?;
-            let tail = || {
-                events
-                    .iter()
-                    .rev()
-                    .take(6)
-                    .map(|e| format!("{} {}", e.kind, e.text))
-                    .collect::<Vec<_>>()
-            };
-            events
-                .iter()
-                .find(|e| matches(e))
-                .cloned()
-                .ok_or_else(|| format!("{:?}", tail()))
-        })?)
+    /// What is not healed in time, or what moved.
+    pub fn heal(&self) -> anyhow::Result<Healed> {
+        heals::check(&self.targets(), START_LIMIT, CALM)
     }
 
-    // ---- what is really there ----
-
-    /// Where the test programs write.
-    #[must_use]
-    pub fn witness_directory(&self) -> PathBuf {
-        self.directory.join("witness")
-    }
-
-    /// What the test programs wrote.
+    /// Checks every invariant on what the story has left behind so far.
     ///
     /// # Errors
-    /// Where it can't be read.
-    pub fn witnessed(&self) -> anyhow::Result<Vec<Record>> {
-        witness::read(&self.witness_directory())
+    /// Every violation.
+    pub fn check(&self) -> anyhow::Result<Verdict> {
+        invariants::judge(&self.evidence()?, &self.directory)
     }
 
-    /// The living processes of a package on all nodes, found by their program, oldest id first.
-    #[must_use]
-    pub fn package_processes(&self, package: &str) -> Vec<Process> {
-        let mut found: Vec<Process> = processes::under(&self.directory)
-            .into_iter()
-            .filter(|p| p.variable("PACELINE_PACKAGE") == Some(package) && !p.is_command("paceline", "supervise"))
-            .collect();
-        found.sort_by_key(|p| p.pid);
-        found
-    }
-
-    /// The living process of a package on a node.
+    /// The same, after which what clients did so far is not looked at again: no key of theirs is used twice.
     ///
     /// # Errors
-    /// Where there is none.
-    pub fn package_process(&self, package: &str, node: &str) -> anyhow::Result<Process> {
-        self.package_processes(package)
-            .into_iter()
-            .find(|p| p.variable("PACELINE_NODE") == Some(node))
-            .with_context(|| format!("no process of {package} on {node}"))
+    /// Every violation.
+    pub fn check_and_forget(&mut self) -> anyhow::Result<()> {
+        self.check()?;
+        self.histories.clear();
+        Ok(())
     }
 
     // ---- the end ----
@@ -418,8 +369,18 @@ impl Cluster {
     ///
     /// # Errors
     /// The invariant that is broken.
-    pub fn finish(mut self) -> anyhow::Result<()> {
-        invariants::check_all(&self)?;
+    pub fn finish(self) -> anyhow::Result<()> {
+        let evidence = self.evidence()?;
+        self.finish_on(&evidence)
+    }
+
+    /// The same on evidence that the story has added to.
+    ///
+    /// # Errors
+    /// The invariant that is broken.
+    pub fn finish_on(mut self, evidence: &Evidence) -> anyhow::Result<()> {
+        let verdict = invariants::judge(evidence, &self.directory)?;
+        println!("checked: {verdict}");
         self.finished = true;
         Ok(())
     }
@@ -442,6 +403,9 @@ impl Drop for Cluster {
                 eprintln!("{}: {error:#}", node.name());
             }
         }
+        // A thread that stays in a namespace of it leaves with the network; a mounted disk can't be removed.
+        self.watcher = None;
+        self.below.disks.clear();
         if self.finished {
             // A supervisor's last file may still appear while the kernel takes the process down.
             for _ in 0..20 {
@@ -466,12 +430,19 @@ pub fn base_directory() -> PathBuf {
 /// Ends what a test run left that was itself killed: its clusters carry its process id in their name.
 fn end_leftovers() {
     for process in processes::under(&base_directory()) {
-        let owner = process.variable(processes::NODE_ROOT).and_then(|root| {
-            let story = Path::new(root).parent()?.file_name()?.to_str()?;
-            story.strip_prefix(PREFIX)?.split('-').next()?.parse::<i32>().ok()
-        });
-        if owner.is_some_and(|pid| !processes::lives(pid)) {
+        let story = process
+            .variable(processes::NODE_ROOT)
+            .map(Path::new)
+            .and_then(Path::parent);
+        if story.and_then(owner_of).is_some_and(|pid| !processes::lives(pid)) {
             process.kill();
         }
     }
+    sweep_disks();
+}
+
+/// The process that made the directory of a story.
+fn owner_of(story: &Path) -> Option<i32> {
+    let name = story.file_name()?.to_str()?;
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }

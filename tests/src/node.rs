@@ -4,10 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::network::Namespace;
 use crate::processes::{self, NODE_ROOT, Process};
 use crate::wait::wait_for;
 
@@ -23,8 +25,10 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 pub struct NodeOptions {
     /// Its name.
     pub name: String,
-    /// Its loopback address.
+    /// Its address, of the loopback or of its namespace.
     pub address: Ipv4Addr,
+    /// The network namespace that it runs in; none: that of the test.
+    pub namespace: Option<Arc<Namespace>>,
     /// Peer addresses of members to join; empty: it bootstraps the cluster.
     pub join: Vec<SocketAddr>,
     /// Where it keeps everything.
@@ -39,6 +43,7 @@ pub struct Node {
     options: NodeOptions,
     config: PathBuf,
     log: PathBuf,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -51,8 +56,14 @@ impl Node {
         let config = options.data_dir.with_extension("toml");
         let log = options.data_dir.with_extension("log");
         let join: Vec<String> = options.join.iter().map(|a| format!("\"{a}\"")).collect();
+        // Plaintext beyond the loopback has to be accepted; the namespace is a closed network.
+        let insecure = if options.namespace.is_some() {
+            "tls.insecure = true\n"
+        } else {
+            ""
+        };
         let text = format!(
-            "name = \"{}\"\ndata_dir = \"{}\"\napi = \"{}\"\npeer = [\"{}\"]\njoin = [{}]\n{}",
+            "{insecure}name = \"{}\"\ndata_dir = \"{}\"\napi = \"{}\"\npeer = [\"{}\"]\njoin = [{}]\n{}",
             options.name,
             options.data_dir.display(),
             SocketAddr::from((options.address, API_PORT)),
@@ -65,6 +76,7 @@ impl Node {
             options,
             config,
             log,
+            environment: Vec::new(),
             child: None,
         })
     }
@@ -113,8 +125,38 @@ impl Node {
     /// Where the program can't be started.
     pub fn start(&mut self) -> anyhow::Result<()> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        self.child = Some(serve(&self.config, &self.options.data_dir, log)?);
+        // A child is born in the namespace of the thread that starts it.
+        let stay = self
+            .options
+            .namespace
+            .as_ref()
+            .map(|namespace| namespace.enter())
+            .transpose()?;
+        self.child = Some(serve(&self.config, &self.options.data_dir, &self.environment, log)?);
+        drop(stay);
         Ok(())
+    }
+
+    /// Gives its processes further variables from the next start on.
+    pub fn set_environment(&mut self, variables: Vec<(String, String)>) {
+        self.environment = variables;
+    }
+
+    /// Whether it has a server.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.has_role("server")
+    }
+
+    /// Whether it runs packages.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.has_role("daemon")
+    }
+
+    fn has_role(&self, role: &str) -> bool {
+        let line = self.options.extra.lines().find(|line| line.starts_with("roles"));
+        line.is_none_or(|roles| roles.contains(role))
     }
 
     /// Every living process of it.
@@ -200,7 +242,7 @@ impl Drop for Node {
 ///
 /// # Errors
 /// Where the program is not built or can't be started.
-pub fn serve(config: &Path, data_dir: &Path, log: File) -> anyhow::Result<Child> {
+pub fn serve(config: &Path, data_dir: &Path, environment: &[(String, String)], log: File) -> anyhow::Result<Child> {
     let program = program("paceline")?;
     Command::new(&program)
         .arg("serve")
@@ -209,6 +251,9 @@ pub fn serve(config: &Path, data_dir: &Path, log: File) -> anyhow::Result<Child>
         .env("RUST_BACKTRACE", "1")
         // `serve` gives it to its children; the tests find the parent by it too.
         .env(NODE_ROOT, data_dir)
+        // What the daemon did and when: evidence for the checks.
+        .env("PACELINE_RECORDING", data_dir.with_file_name("recordings"))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -1,4 +1,7 @@
-//! What clients were told: writers that record every attempt and every answer, to be compared with what is there later.
+//! What clients were told: writers that record every attempt and every answer, to be compared with what is there later,
+//! and [`Clients`] that share keys and record a history.
+
+mod clients;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +11,8 @@ use std::time::Duration;
 
 use crate::http::{self, Request};
 use crate::wait::{monotonic_ns, pause};
+
+pub use clients::Clients;
 
 /// Keys that one writer goes round: few enough that each is overwritten often.
 const KEYS_A_WRITER: u64 = 4;

@@ -78,6 +78,35 @@ pub fn lives(pid: i32) -> bool {
     state_of(pid).is_some_and(|state| state != 'Z' && state != 'X')
 }
 
+/// The name of a process's main thread; none where it is gone.
+#[must_use]
+pub fn name(pid: i32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+/// The parent of a process; none where it is gone.
+#[must_use]
+pub fn parent(pid: i32) -> Option<i32> {
+    // Field 4 of proc(5), counted from the state, which is the third.
+    stat_fields(pid)?.get(1)?.parse().ok()
+}
+
+/// When a process began, in clock ticks since the boot: with its id it names one process for ever.
+#[must_use]
+pub fn start_time(pid: i32) -> Option<u64> {
+    stat_fields(pid)?.get(19)?.parse().ok()
+}
+
+/// Open descriptors and resident memory in KiB; none where it is gone.
+#[must_use]
+pub fn usage(pid: i32) -> Option<(usize, u64)> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some((descriptors, pages * 4))
+}
+
 /// User and system time of a process so far, in clock ticks; 0 where it is gone.
 #[must_use]
 pub fn cpu_ticks(pid: i32) -> u64 {

@@ -23,6 +23,7 @@ fn node(name: &str, state: &str, drain: bool) -> Node {
         attributes: Default::default(),
         api: String::new(),
         generation: 0,
+        containment: None,
     }
 }
 

@@ -143,6 +143,14 @@ fn describe_node(screen: &Screen, node: &Node, packages: &[Package]) -> Vec<Stri
         format!("  api       {}", node.api),
         format!("  labels    {}", pairs(&node.labels)),
     ];
+    if let Some(containment) = &node.containment {
+        let words = match containment.as_str() {
+            "namespace" => "a process namespace for each package: the kernel ends all of it at the deadline",
+            "user_namespace" => "a process namespace in a user namespace for each package: the kernel ends all of it",
+            _ => "process groups only: what leaves its group is killed by the daemon, not by the kernel",
+        };
+        out.push(format!("  contained {words}"));
+    }
     for (dimension, capacity) in &node.capacity {
         let planned = node.planned.get(dimension).copied().unwrap_or(0);
         out.push(format!("  {dimension:<9} {planned} of {capacity} planned"));
@@ -318,7 +326,11 @@ pub(crate) async fn members(screen: &Screen, client: &Client) -> Result<(), Fail
             vec![
                 plain(member.id.to_string()),
                 plain(&member.name),
-                plain(&member.role),
+                plain(if member.witness {
+                    format!("{}, witness", member.role)
+                } else {
+                    member.role.clone()
+                }),
                 plain(member.peer.join(",")),
                 plain(&member.api),
                 plain(member.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string())),

@@ -213,7 +213,7 @@ fn read_placement(reader: &mut Reader<'_>, table: &Table<'_, '_>, read: &mut Rea
         package.safety = safety;
     }
     if let Some(value) = table.get("on_quorum_loss")
-        && let Some(word) = reader.word(value, "on_quorum_loss", &["stop", "freeze"], &["reset"])
+        && let Some(word) = reader.word(value, "on_quorum_loss", &["stop", "freeze", "reset"], &[])
     {
         package.on_quorum_loss = word;
     }

@@ -1,9 +1,10 @@
 //! Bodies of controls: what a change needs beyond its path.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/packages/P/move`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveTo {
     /// The node.
@@ -11,7 +12,7 @@ pub struct MoveTo {
 }
 
 /// `POST /v1/nodes/N/confirm-down`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmDown {
     /// The node's name, typed once more.
@@ -21,7 +22,7 @@ pub struct ConfirmDown {
 }
 
 /// `POST /v1/cluster/move-leader`.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveLeader {
     /// A member's name; none: any that is caught up.

@@ -38,6 +38,12 @@ pub struct Register {
     pub labels: BTreeMap<String, String>,
     /// Where its API is.
     pub api: String,
+    /// `namespace`, `user_namespace` or `group`: how its packages' processes are held together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<String>,
+    /// After it was declared down: how long it had no answer to a renewal when it was told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off_ms: Option<u64>,
 }
 
 /// A new session.
@@ -106,6 +112,9 @@ pub struct DesiredInstance {
     pub delay_ms: u64,
     /// Whether the lease's deadline is armed (false only for `on_quorum_loss = freeze`).
     pub deadline: bool,
+    /// Whether the node is reset once this was stopped because the lease ended (`on_quorum_loss = reset`).
+    #[serde(default)]
+    pub reset: bool,
     /// How it is run.
     pub run: RunDefinition,
     /// Told that it becomes active.

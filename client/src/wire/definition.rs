@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::DurationText;
 
 /// Everything that is defined. In a cluster file the lists are `[[group]]` and `[[package]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Settings of the whole cluster.
@@ -21,7 +22,7 @@ pub struct Config {
 }
 
 /// Settings of the whole cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterDefinition {
     /// For people.
@@ -39,7 +40,7 @@ pub struct ClusterDefinition {
 }
 
 /// A group's definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupDefinition {
     /// Its name.
@@ -55,7 +56,7 @@ pub struct GroupDefinition {
 }
 
 /// A package's definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PackageDefinition {
     /// Its name.
@@ -81,7 +82,7 @@ pub struct PackageDefinition {
     /// `lease`, `fenced` or `token`.
     #[serde(default = "default_safety")]
     pub safety: String,
-    /// `stop` or `freeze`.
+    /// `stop`, `freeze` or `reset`.
     #[serde(default = "default_on_quorum_loss")]
     pub on_quorum_loss: String,
     /// How it is run.
@@ -107,7 +108,7 @@ pub struct PackageDefinition {
 }
 
 /// How a package is run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunDefinition {
     /// Program and arguments; no shell.
@@ -121,7 +122,7 @@ pub struct RunDefinition {
 }
 
 /// A program to run once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandDefinition {
     /// Program and arguments; no shell.
@@ -129,7 +130,7 @@ pub struct CommandDefinition {
 }
 
 /// How to ask a package whether it works: one of `exec`, `tcp`, `http`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeDefinition {
     /// A program that exits with 0.
@@ -153,7 +154,7 @@ pub struct ProbeDefinition {
 }
 
 /// So many attempts within a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestartDefinition {
     /// How many.

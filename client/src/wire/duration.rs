@@ -1,8 +1,10 @@
 //! Durations as people write them: a whole number and a unit.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A length of time, written `"500ms"`, `"10s"`, `"5m"`, `"2h"` or `"1d"`.
@@ -48,6 +50,22 @@ impl FromStr for DurationText {
         let number: u64 = number.parse().map_err(|_| wrong())?;
         let ms = number.checked_mul(factor).ok_or_else(wrong)?;
         Ok(Self { ms })
+    }
+}
+
+impl JsonSchema for DurationText {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        // As many digits as fit whatever the unit.
+        json_schema!({
+            "type": "string",
+            "description": "A length of time: a whole number and a unit.",
+            "pattern": "^[0-9]{1,11}(ms|s|m|h|d)$",
+            "examples": ["500ms", "10s", "5m", "2h", "1d"]
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a refusal looks like: `application/problem+json` (RFC 9457).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A refusal, in words that say what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `about:blank`: the code tells the kind.
     #[serde(rename = "type", default)]
@@ -28,7 +29,7 @@ pub struct Problem {
 }
 
 /// One error of a cluster file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileError {
     /// From 1; 0 where there is no file.
     pub line: u32,

@@ -1,9 +1,10 @@
 //! The log of the cluster, as `/v1/events` tells it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A page of events, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
     /// The events.
     pub events: Vec<Event>,
@@ -20,7 +21,7 @@ pub struct Events {
 }
 
 /// Commands whose events the answering server lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissingEvents {
     /// The first index.
     pub first: u64,
@@ -29,7 +30,7 @@ pub struct MissingEvents {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// The index of the command that made it happen. Events of one index stand together and are never split by a page.
     pub index: u64,

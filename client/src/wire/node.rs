@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/nodes`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nodes {
     /// By name.
     pub nodes: Vec<Node>,
@@ -15,7 +16,7 @@ pub struct Nodes {
 }
 
 /// One computer of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -45,10 +46,14 @@ pub struct Node {
     pub api: String,
     /// Version of its desired set.
     pub generation: u64,
+    /// How its packages' processes are held together: `namespace`, `user_namespace`, or `group`, where a process that
+    /// leaves its group is killed by the daemon and not by the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<String>,
 }
 
 /// `GET /v1/nodes/N/attributes`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attributes {
     /// By key.
     pub attributes: BTreeMap<String, String>,

@@ -1,11 +1,12 @@
 //! Packages, groups, their instances, and why they are where they are.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition::PackageDefinition;
 
 /// `GET /v1/packages`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Packages {
     /// In order of rank.
     pub packages: Vec<Package>,
@@ -15,7 +16,7 @@ pub struct Packages {
 }
 
 /// One package.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Package {
     /// Its name.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct Package {
 }
 
 /// One package on one node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Instance {
     /// Where.
     pub node: String,
@@ -61,7 +62,7 @@ pub struct Instance {
 }
 
 /// `GET /v1/packages/P/explain`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The package.
     pub package: String,
@@ -81,7 +82,7 @@ pub struct Explanation {
 }
 
 /// What the plan thinks of a node for a package.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeVerdict {
     /// The node.
     pub node: String,
@@ -92,14 +93,14 @@ pub struct NodeVerdict {
 }
 
 /// `GET /v1/groups`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Groups {
     /// By name.
     pub groups: Vec<Group>,
 }
 
 /// One group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// Its name.
     pub name: String,

@@ -1,9 +1,10 @@
 //! What-if: a change planned without being done.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/plan`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PlanRequest {
     /// A cluster file's text.
@@ -56,7 +57,7 @@ pub enum PlanRequest {
 }
 
 /// What would happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// The index that it was computed at: send it as `If-Match` to have the change refused where the state has moved.
     pub index: u64,
@@ -73,7 +74,7 @@ pub struct Plan {
 }
 
 /// One thing that would happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// `start`, `stop`, `promote`, `demote`, `restart`, `move`.
     pub action: String,
@@ -91,7 +92,7 @@ pub struct Step {
 }
 
 /// A package that would run nowhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unplaced {
     /// Which.
     pub package: String,
@@ -100,7 +101,7 @@ pub struct Unplaced {
 }
 
 /// The result of a change that was done: answered once the daemons have done it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// The index of the command.
     pub index: u64,

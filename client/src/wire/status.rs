@@ -1,12 +1,13 @@
 //! The cluster at a glance.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::node::Node;
 use super::package::Package;
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The cluster's name.
     pub cluster: String,
@@ -45,7 +46,7 @@ pub struct Status {
 }
 
 /// A server in the Raft group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Never reused.
     pub id: u64,
@@ -57,13 +58,16 @@ pub struct Member {
     pub api: String,
     /// `voter` or `learner`.
     pub role: String,
+    /// It only votes and stores: it runs no package, and gives the lead away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub witness: bool,
     /// Entries behind the leader, where the leader answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<u64>,
 }
 
 /// `GET /v1/members`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Members {
     /// By id.
     pub members: Vec<Member>,

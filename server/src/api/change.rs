@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use client::wire::plan::Done;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use statemachine::command::{Command, RequestId};
 use statemachine::id::Index;
@@ -20,7 +21,7 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(60);
 /// The longest wait that a request may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 /// Longest idempotency key, in bytes: it is kept on every server for a day.
-const KEY_BYTES_MAX: usize = 128;
+pub const KEY_BYTES_MAX: usize = 128;
 
 /// What every change may carry: `Idempotency-Key`, `If-Match` and `wait`.
 #[derive(Clone, Debug)]
@@ -33,8 +34,11 @@ pub struct Terms {
     pub wait: Duration,
 }
 
-#[derive(Deserialize)]
-struct WaitQuery {
+/// How long a change waits for its result.
+#[derive(Deserialize, JsonSchema)]
+pub struct WaitQuery {
+    /// `0`, or a duration like `30s`.
+    #[schemars(regex(pattern = r"^(0|[0-9]{1,11}(ms|s|m|h|d))$"))]
     wait: Option<String>,
 }
 

@@ -1,16 +1,18 @@
 //! What is defined: read as a whole, replaced as a whole.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
-use client::wire::definition::Config;
+use client::wire::definition::{Config, PackageDefinition};
+use client::wire::error::FileError;
 use client::wire::plan::Done;
 use statemachine::command::{Command, ConfigChange};
 use statemachine::id::{Index, PackageName};
 use statemachine::package::PackageState;
+use statemachine::state::State as Cluster;
 
 use super::change::{Settled, Terms};
-use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, convert, definition, packages};
+use super::{Answered, Api, ApiError, Asked, Raw, ReadQuery, Reply, WithoutQuorum, convert, definition, packages};
+use crate::timers::Timers;
 
 /// `GET /v1/config`: everything that is defined. `X-Index` is the index of its last change, for `If-Match`.
 pub async fn get_config(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Config> {
@@ -21,7 +23,7 @@ pub async fn get_config(State(api): State<Api>, Asked(query): Asked<ReadQuery>) 
 
 /// `PUT /v1/config`: makes the cluster equal to the file, or refuses all of it. Takes TOML, or JSON as [`get_config`]
 /// answers it.
-pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap, body: Bytes) -> Answered<Done> {
+pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap, Raw(body): Raw) -> Answered<Done> {
     let config = read_config(&headers, &body)?;
     let view = api.view(&ReadQuery::default(), WithoutQuorum::Refuse).await?;
     let config_index = view.state.cluster().map(|cluster| cluster.config_index);
@@ -30,7 +32,7 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     {
         return Err(changed_since(expect, present));
     }
-    check_lease(&api, &config)?;
+    check_lease(&config)?;
     let changes = definition::changes(&view.state, &config)
         .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
     if changes.is_empty() {
@@ -88,16 +90,31 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     .await
 }
 
-/// Holds the lease to the inequalities of `docs/SAFETY.md`, with the Raft timers that this cluster runs with.
+/// Holds the lease to the inequalities of `docs/SAFETY.md`. Raft's own timers follow it.
 ///
 /// # Errors
 /// 422 with the numbers.
-pub fn check_lease(api: &Api, config: &Config) -> Result<(), ApiError> {
+pub fn check_lease(config: &Config) -> Result<(), ApiError> {
     let lease = statemachine::time::Millis(config.cluster.lease.ms);
-    match api.raft().timers().with_lease(lease) {
+    match Timers::derive(lease) {
         Ok(_) => Ok(()),
         Err(error) => Err(ApiError::invalid(error.to_string(), Vec::new())),
     }
+}
+
+/// Holds one package's definition to the rules of the file, beside the groups that there are.
+///
+/// # Errors
+/// Every fault of the definition, as a file with it would have.
+pub fn check_package(state: &Cluster, package: &PackageDefinition) -> Result<(), Vec<FileError>> {
+    client::file::check(&Config {
+        cluster: definition::default_cluster(),
+        groups: state
+            .groups()
+            .map(|group| definition::group_to_wire(&group.spec))
+            .collect(),
+        packages: vec![package.clone()],
+    })
 }
 
 /// A list of names that stays readable.
@@ -127,8 +144,17 @@ pub fn read_config(headers: &HeaderMap, body: &[u8]) -> Result<Config, ApiError>
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     if kind.starts_with("application/json") {
-        return serde_json::from_slice(body)
-            .map_err(|error| ApiError::invalid(format!("the configuration: {error}"), Vec::new()));
+        let config = serde_json::from_slice(body)
+            .map_err(|error| ApiError::invalid(format!("the configuration: {error}"), Vec::new()))?;
+        // What a file may not say, JSON may not say either.
+        client::file::check(&config).map_err(|errors| {
+            let detail = format!(
+                "the configuration has {} error(s), and nothing was changed",
+                errors.len()
+            );
+            ApiError::invalid(detail, errors)
+        })?;
+        return Ok(config);
     }
     let text = std::str::from_utf8(body)
         .map_err(|error| ApiError::malformed(format!("the file is not UTF-8 at byte {}", error.valid_up_to())))?;

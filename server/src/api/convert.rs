@@ -11,7 +11,7 @@ use statemachine::package::{Instance, Package, Phase};
 use statemachine::state::State;
 
 use super::ApiError;
-use super::protocol::mode_text;
+use super::protocol::{containment_text, mode_text};
 use crate::raft::{RaftStatus, Refusal};
 use crate::storage::journal::{EventRecord, Gap};
 
@@ -67,6 +67,7 @@ pub fn node(state: &State, node: &Node) -> wire::node::Node {
         attributes: attributes(node),
         api: node.api.to_string(),
         generation: node.generation.0,
+        containment: node.containment.map(|kind| containment_text(kind).to_owned()),
     }
 }
 
@@ -311,6 +312,7 @@ pub fn members(state: &State, raft: &RaftStatus) -> Vec<wire::status::Member> {
                 "learner"
             }
             .to_owned(),
+            witness: member.witness,
             lag: raft.lag.get(&member.id).copied(),
         })
         .collect()

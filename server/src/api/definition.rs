@@ -160,7 +160,7 @@ pub fn config_to_wire(state: &State) -> wire::Config {
     }
 }
 
-fn default_cluster() -> wire::ClusterDefinition {
+pub(super) fn default_cluster() -> wire::ClusterDefinition {
     wire::ClusterDefinition {
         name: wire::default_cluster_name(),
         lease: wire::default_lease(),
@@ -230,7 +230,7 @@ fn group_to_core(group: &wire::GroupDefinition, faults: &mut Faults) -> Option<c
     })
 }
 
-fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
+pub(super) fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
     let core::GroupSpec {
         name,
         kind,
@@ -290,9 +290,10 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
     let on_quorum_loss = match on_quorum_loss.as_str() {
         "stop" => Some(core::OnQuorumLoss::Stop),
         "freeze" => Some(core::OnQuorumLoss::Freeze),
+        "reset" => Some(core::OnQuorumLoss::Reset),
         other => {
             faults.say(format!(
-                "{what}: on_quorum_loss {other:?}: expected \"stop\" or \"freeze\""
+                "{what}: on_quorum_loss {other:?}: expected \"stop\", \"freeze\" or \"reset\""
             ));
             None
         }
@@ -405,6 +406,7 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         on_quorum_loss: match on_quorum_loss {
             core::OnQuorumLoss::Stop => "stop",
             core::OnQuorumLoss::Freeze => "freeze",
+            core::OnQuorumLoss::Reset => "reset",
         }
         .to_owned(),
         run: wire::RunDefinition {

@@ -43,7 +43,7 @@ impl ApiError {
 
     /// 404, with the nearest of the names that there are.
     pub fn not_found<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
-        let nearest = nearest(name, names);
+        let nearest = client::nearest(name, names).map(ToOwned::to_owned);
         let hint = nearest
             .as_ref()
             .map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
@@ -63,6 +63,14 @@ impl ApiError {
         error
     }
 
+    /// 429: too much is asked at once.
+    pub fn overloaded() -> Self {
+        let detail = "this server has too much to do; nothing was changed: try again, or ask another server";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail);
+        error.0.retry_after_s = Some(1);
+        error
+    }
+
     /// 503: no quorum can be reached from here.
     pub fn no_quorum(detail: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", detail);
@@ -76,15 +84,6 @@ impl ApiError {
         self.0.leader = leader;
         self
     }
-}
-
-/// The name that is nearest to `name`, where one is near at all.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    names
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 3)
-        .min()
-        .map(|(_, candidate)| candidate.to_owned())
 }
 
 impl From<Refusal> for ApiError {
@@ -157,18 +156,5 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nearest;
-
-    #[test]
-    fn the_nearest_name_is_near() {
-        let names = ["orders-a", "orders-b", "web"];
-        assert_eq!(nearest("order-a", names.into_iter()).as_deref(), Some("orders-a"));
-        assert_eq!(nearest("wep", names.into_iter()).as_deref(), Some("web"));
-        assert_eq!(nearest("unrelated", names.into_iter()), None);
     }
 }

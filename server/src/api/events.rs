@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use client::wire::event::Events;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use statemachine::id::Index;
 
@@ -16,20 +17,36 @@ const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
 
 /// Which events are asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct EventsQuery {
+    /// Only those with a larger index.
     after: Option<u64>,
+    /// Only those with a smaller index.
     before: Option<u64>,
+    /// Only those since this time, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     since: Option<String>,
+    /// Only those until this time, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     until: Option<String>,
+    /// A glob: `package:orders-*`.
     resource: Option<String>,
+    /// `promoted`, `node-lost`, …
     kind: Option<String>,
+    /// Where.
     node: Option<String>,
+    /// How grave.
+    #[schemars(extend("enum" = ["info", "warning", "error"]))]
     severity: Option<String>,
+    /// Part of the sentence.
     text: Option<String>,
+    /// Most events of a page.
     limit: Option<usize>,
     /// Hold the answer until there is at least one such event.
+    #[schemars(regex(pattern = r"^(0|[0-9]{1,11}(ms|s|m|h|d))$"))]
     wait: Option<String>,
+    /// `linearizable` (the default) or `local`.
+    #[schemars(extend("enum" = ["linearizable", "local"]))]
     consistency: Option<String>,
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
+use client::wire::control::MoveLeader;
 use client::wire::plan::Done;
 use client::wire::status::Members;
-use serde::Deserialize;
 use statemachine::id::NodeName;
 
-use super::{Answered, Api, ApiError, Asked, Body, ReadQuery, Reply, WithoutQuorum, convert};
+use super::{Answered, Api, ApiError, Asked, Body, Path, ReadQuery, Reply, WithoutQuorum, convert};
 
 /// `GET /v1/members`.
 pub async fn list(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Members> {
@@ -43,14 +43,6 @@ pub async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Answere
             steps: Vec::new(),
         },
     ))
-}
-
-/// Where the lead goes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MoveLeader {
-    /// A member's name; none: any that is caught up.
-    to: Option<String>,
 }
 
 /// How long a hand-over may take.

@@ -10,21 +10,24 @@ pub mod daemon;
 pub mod definition;
 pub mod error;
 pub mod events;
+pub mod extract;
 pub mod members;
 pub mod nodes;
+pub mod openapi;
+pub mod operation;
 pub mod packages;
 pub mod plan;
 pub mod protocol;
 pub mod status;
+pub mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Query};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statemachine::id::Index;
 use statemachine::state::State;
@@ -32,9 +35,8 @@ use statemachine::state::State;
 use crate::config::Config;
 use crate::raft::RaftNode;
 pub use error::ApiError;
+pub use extract::{Asked, BODY_BYTES_MAX, Body, Path, Raw};
 
-/// Largest body of a request: a cluster file of ten thousand packages fits.
-const BODY_BYTES_MAX: usize = 16 << 20;
 /// How long a read waits for a quorum before it is refused, or answered from the node's own copy.
 const READ_WAIT: Duration = Duration::from_secs(2);
 
@@ -58,9 +60,10 @@ pub struct View {
 }
 
 /// How a read is to be answered.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct ReadQuery {
     /// `linearizable` (the default) or `local`.
+    #[schemars(extend("enum" = ["linearizable", "local"]))]
     consistency: Option<String>,
 }
 
@@ -180,47 +183,15 @@ impl<T: Serialize> IntoResponse for Reply<T> {
 /// What every read answers with.
 pub type Answered<T> = Result<Reply<T>, ApiError>;
 
-/// The table of all routes of the public API.
+/// The router of the public API, made from [`table::operations`].
 pub fn routes(api: Api) -> Router {
-    Router::new()
-        .route("/v1/status", get(status::status))
-        .route("/v1/nodes", get(nodes::list))
-        .route("/v1/nodes/{node}", get(nodes::one))
-        .route("/v1/nodes/{node}/drain", post(nodes::drain))
-        .route("/v1/nodes/{node}/resume", post(nodes::resume))
-        .route("/v1/nodes/{node}/confirm-down", post(nodes::confirm_down))
-        .route("/v1/nodes/{node}/attributes", get(nodes::attributes))
-        .route(
-            "/v1/nodes/{node}/attributes/{key}",
-            get(nodes::attribute)
-                .put(nodes::put_attribute)
-                .delete(nodes::delete_attribute),
-        )
-        .route("/v1/packages", get(packages::list))
-        .route(
-            "/v1/packages/{package}",
-            get(packages::one).put(packages::put).delete(packages::delete),
-        )
-        .route("/v1/packages/{package}/explain", get(packages::explain))
-        .route("/v1/packages/{package}/start", post(packages::start))
-        .route("/v1/packages/{package}/stop", post(packages::stop))
-        .route("/v1/packages/{package}/test", post(packages::test))
-        .route("/v1/packages/{package}/promote", post(packages::promote))
-        .route("/v1/packages/{package}/move", post(packages::move_to))
-        .route("/v1/packages/{package}/clear", post(packages::clear))
-        .route("/v1/groups", get(packages::groups))
-        .route("/v1/groups/{group}", get(packages::group))
-        .route("/v1/events", get(events::events))
-        .route("/v1/config", get(config::get_config).put(config::put_config))
-        .route("/v1/plan", post(plan::plan))
-        .route("/v1/members", get(members::list))
-        .route("/v1/members/{member}", axum::routing::delete(members::remove))
-        .route("/v1/cluster/move-leader", post(members::move_leader))
-        .route("/healthz", get(status::healthz))
-        .route("/readyz", get(status::readyz))
+    table::operations()
+        .into_iter()
+        .fold(Router::new(), |router, operation| {
+            router.route(operation.path, operation.handler)
+        })
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }
 
@@ -238,39 +209,4 @@ async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Api
         "method_not_allowed",
         format!("{} does not take {method}", uri.path()),
     )
-}
-
-/// A query string; what can't be understood is refused as a problem.
-pub struct Asked<T>(pub T);
-
-impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequestParts<S> for Asked<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, ApiError> {
-        Query::from_request_parts(parts, state)
-            .await
-            .map(|Query(query)| Self(query))
-            .map_err(|rejection| ApiError::malformed(rejection.body_text()))
-    }
-}
-
-/// A JSON body; what can't be understood is refused as a problem. No body at all is taken as `null`.
-pub struct Body<T>(pub T);
-
-impl<S: Send + Sync, T: serde::de::DeserializeOwned> axum::extract::FromRequest<S> for Body<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = bytes::Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-                return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
-            }
-            ApiError::malformed(rejection.body_text())
-        })?;
-        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(text)
-            .map(Self)
-            .map_err(|error| ApiError::malformed(format!("the body: {error}")))
-    }
 }

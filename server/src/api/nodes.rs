@@ -1,15 +1,15 @@
 //! Nodes and their attributes.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
+use client::wire::control::ConfirmDown;
 use client::wire::node::{Attributes, Node, Nodes};
 use client::wire::plan::Done;
-use serde::Deserialize;
 use statemachine::command::Command;
 use statemachine::id::NodeName;
 use statemachine::state::State as Cluster;
 
 use super::change::{Settled, Terms};
-use super::{Answered, Api, ApiError, Asked, Body, ReadQuery, Reply, WithoutQuorum, convert};
+use super::{Answered, Api, ApiError, Asked, Body, Path, ReadQuery, Reply, WithoutQuorum, convert};
 
 /// `GET /v1/nodes`.
 pub async fn list(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answered<Nodes> {
@@ -55,16 +55,6 @@ pub async fn resume(State(api): State<Api>, Path(name): Path<String>, terms: Ter
     let detail = format!("{node} may be used again; nothing that runs elsewhere moves back by itself");
     api.change(&terms, Command::SetDrain { node, drain: false }, detail)
         .await
-}
-
-/// An operator's word.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfirmDown {
-    /// The node's name, typed once more.
-    confirm: String,
-    /// Who says so.
-    by: String,
 }
 
 /// `POST /v1/nodes/N/confirm-down`: an operator's word that the node is off.

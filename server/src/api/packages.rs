@@ -1,17 +1,17 @@
 //! Packages and groups: what they are, why, and what they are told to do.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
+use client::wire::control::MoveTo;
 use client::wire::definition::PackageDefinition;
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::Done;
-use serde::Deserialize;
 use statemachine::command::{Command, ConfigChange, Mode, Wish};
 use statemachine::id::{GroupName, NodeName, PackageName};
 use statemachine::package::{Package as Row, PackageState};
 use statemachine::state::State as Cluster;
 
 use super::change::{Settled, Terms};
-use super::{Answered, Api, ApiError, Asked, Body, ReadQuery, Reply, WithoutQuorum, convert, definition};
+use super::{Answered, Api, ApiError, Asked, Body, Path, ReadQuery, Reply, WithoutQuorum, config, convert, definition};
 use crate::storage::journal::EventRecord;
 
 /// `GET /v1/packages`.
@@ -55,6 +55,8 @@ pub async fn put(
         return Err(ApiError::malformed(detail));
     }
     let state = api.raft().state();
+    config::check_package(&state, &package)
+        .map_err(|errors| ApiError::invalid(format!("the definition of {name:?} has errors"), errors))?;
     let changes = definition::package_changes(&state, &package)
         .map_err(|errors| ApiError::invalid(format!("the definition of {name:?} has errors"), errors))?;
     let names: Vec<PackageName> = changes
@@ -158,14 +160,6 @@ pub async fn promote(State(api): State<Api>, Path(name): Path<String>, terms: Te
         }
     })
     .await
-}
-
-/// Where a package goes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MoveTo {
-    /// The node.
-    to: String,
 }
 
 /// `POST /v1/packages/P/move`.

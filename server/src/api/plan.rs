@@ -15,7 +15,7 @@ pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> A
     let preview = match request {
         PlanRequest::Fail { node } => statemachine::preview_loss(state, &node_name(state, &node)?),
         other => {
-            let commands = commands(&api, state, other)?;
+            let commands = commands(state, other)?;
             statemachine::preview(state, &commands)
         }
     };
@@ -23,7 +23,7 @@ pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> A
     Ok(Reply::ok(state.applied(), convert::plan(state, preview)))
 }
 
-fn commands(api: &Api, state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiError> {
+fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiError> {
     let wish = |package: &str, wish| -> Result<Vec<Command>, ApiError> {
         Ok(packages::members(state, package)?
             .into_iter()
@@ -33,7 +33,7 @@ fn commands(api: &Api, state: &Cluster, request: PlanRequest) -> Result<Vec<Comm
     Ok(match request {
         PlanRequest::Apply { file } => {
             let config = config::read_file(&file)?;
-            config::check_lease(api, &config)?;
+            config::check_lease(&config)?;
             let changes = definition::changes(state, &config)
                 .map_err(|errors| ApiError::invalid("the definition has errors", errors))?;
             if changes.is_empty() {

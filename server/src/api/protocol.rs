@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use client::wire::daemon as wire;
 use statemachine::State;
 use statemachine::command::{
-    Capacity, Command, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
+    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
 };
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::time::Millis;
@@ -28,6 +28,8 @@ pub fn register(request: wire::Register) -> Result<Command, String> {
         capacity,
         labels,
         api,
+        containment,
+        cut_off_ms,
     } = request;
     let name = NodeName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?;
     Ok(Command::RegisterNode(RegisterNode {
@@ -39,6 +41,8 @@ pub fn register(request: wire::Register) -> Result<Command, String> {
         capacity: Capacity(capacity),
         labels,
         api,
+        containment: containment.as_deref().map(containment_from_text).transpose()?,
+        cut_off: cut_off_ms.map(Millis),
     }))
 }
 
@@ -131,6 +135,7 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         output,
         delay,
         deadline,
+        reset,
         spec,
     } = instance;
     let run = &spec.run;
@@ -147,6 +152,7 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         .to_owned(),
         delay_ms: delay.0,
         deadline: *deadline,
+        reset: *reset,
         run: client::wire::definition::RunDefinition {
             command: run.command.clone(),
             env: environment,
@@ -157,6 +163,27 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         probe: run.probe.as_ref().map(definition::probe_to_wire),
         start_timeout_ms: run.start_timeout.0,
         stop_timeout_ms: run.stop_timeout.0,
+    }
+}
+
+/// The word for how a node holds processes together.
+#[must_use]
+pub fn containment_text(containment: Containment) -> &'static str {
+    match containment {
+        Containment::Namespace => "namespace",
+        Containment::UserNamespace => "user_namespace",
+        Containment::Group => "group",
+    }
+}
+
+fn containment_from_text(text: &str) -> Result<Containment, String> {
+    match text {
+        "namespace" => Ok(Containment::Namespace),
+        "user_namespace" => Ok(Containment::UserNamespace),
+        "group" => Ok(Containment::Group),
+        other => Err(format!(
+            "containment {other:?}: expected \"namespace\", \"user_namespace\" or \"group\""
+        )),
     }
 }
 

@@ -180,6 +180,13 @@ pub enum DaemonAction {
         /// What.
         request: Leave,
     },
+    /// Reset the machine: the lease ended under a package with `on_quorum_loss = "reset"`.
+    Reset {
+        /// Which package demands it.
+        package: String,
+        /// Packages of which something is still there: they could not be killed.
+        left: Vec<String>,
+    },
     /// End this process.
     Exit,
 }

@@ -97,6 +97,10 @@ pub struct Instance {
     pub mode: String,
     /// Under the lease's deadline.
     pub deadline: bool,
+    /// Its node is reset once it was stopped because the lease ended.
+    pub reset: bool,
+    /// An earlier daemon started it, and the desired set has not said yet how long it may take and how it is probed.
+    pub adopted: bool,
     /// Its supervisor, once known.
     pub supervisor: Option<ProcessId>,
     /// Its control group.
@@ -119,6 +123,8 @@ impl Instance {
             epoch: desired.epoch,
             mode: desired.mode.clone(),
             deadline: desired.deadline,
+            reset: desired.reset,
+            adopted: false,
             desired: Some(desired),
             supervisor: None,
             cgroup: None,
@@ -137,6 +143,8 @@ impl Instance {
             epoch: recorded.epoch,
             mode: recorded.mode.clone(),
             deadline: recorded.deadline,
+            reset: recorded.reset,
+            adopted: true,
             supervisor: recorded.supervisor,
             cgroup: recorded.cgroup.clone(),
             connected: false,
@@ -154,6 +162,7 @@ impl Instance {
             epoch: self.epoch,
             mode: self.mode.clone(),
             deadline: self.deadline,
+            reset: self.reset,
             supervisor: self.supervisor,
             cgroup: self.cgroup.clone(),
         })

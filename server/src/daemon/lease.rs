@@ -19,6 +19,7 @@ pub struct Lease {
     deadline_ns: u64,
     soft_ns: u64,
     granted_ms: u64,
+    heard_ns: Option<u64>,
 }
 
 impl Lease {
@@ -41,6 +42,7 @@ impl Lease {
             self.soft_ns = deadline_ns.saturating_sub(ms(soft_ms));
         }
         self.granted_ms = lease_ms;
+        self.heard_ns = Some(sent_ns);
         Some(sent_ns)
     }
 
@@ -66,6 +68,12 @@ impl Lease {
     #[must_use]
     pub const fn granted_ms(&self) -> u64 {
         self.granted_ms
+    }
+
+    /// When the last renewal that was answered was sent; none: none was.
+    #[must_use]
+    pub const fn heard_ns(&self) -> Option<u64> {
+        self.heard_ns
     }
 
     /// Renewals without an answer.

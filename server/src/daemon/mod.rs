@@ -15,11 +15,14 @@ pub mod instance;
 pub mod lease;
 pub mod link;
 pub mod machine;
+mod minding;
+mod news;
 pub mod probes;
 pub mod reconcile;
 pub mod record;
 pub mod recording;
 pub mod report;
+pub mod reset;
 pub mod servers;
 
 use std::collections::BTreeMap;
@@ -31,10 +34,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use self::core::{Daemon, Facts, step};
-use crate::config::{Config, Role};
+use crate::config::Config;
 use crate::serve;
-use crate::supervisor::DEFAULT_PATH;
 use crate::supervisor::clock::boottime_ns;
+use crate::supervisor::{self, DEFAULT_PATH};
 use agents::exec::ExecAgent;
 use event::{DaemonAction, DaemonEvent};
 use link::{ServerLink, Watched};
@@ -43,6 +46,10 @@ use recording::Recording;
 
 /// Events that may wait: tasks that make more wait for the loop.
 const EVENTS_MAX: usize = 4_096;
+/// The lease of a planned restart: a new program is started and has its first answer long before.
+const RESTART_LEASE_MS: u64 = 20_000;
+/// Another lease of a planned restart, in milliseconds. For tests that wait until it has ended.
+const RESTART_LEASE_VARIABLE: &str = "PACELINE_RESTART_LEASE_MS";
 /// Of this process's environment, what packages get too. The rest is not theirs.
 const ENVIRONMENT_PASSED: [&str; 9] = [
     "HOME",
@@ -78,6 +85,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
+    reset::report_last(&config.data_dir);
     let facts = facts(config)?;
     let here = Place::here().context("can't read /proc")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -107,17 +115,23 @@ fn facts(config: &Config) -> anyhow::Result<Facts> {
         labels: config.labels.clone(),
         api: config.api_advertised(),
         environment,
+        containment: supervisor::containment_here(),
+        restart_lease_ms: restart_lease_ms(),
         seed: getrandom::u64().map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?,
     })
 }
 
+/// The lease of a planned restart: at most what the cluster grants.
+fn restart_lease_ms() -> u64 {
+    std::env::var(RESTART_LEASE_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map_or(RESTART_LEASE_MS, |lease: u64| lease.clamp(1, 60_000))
+}
+
 /// The node's own server first: it answers while the network is down, and then says so.
 fn servers(config: &Config) -> Vec<String> {
-    let own = config
-        .peer
-        .iter()
-        .map(ToString::to_string)
-        .filter(|_| config.has(Role::Server));
+    let own = config.peer.iter().map(ToString::to_string).filter(|_| config.votes());
     let mut servers: Vec<String> = Vec::new();
     for server in own.chain(config.join.iter().cloned()) {
         if !servers.contains(&server) {
@@ -128,6 +142,7 @@ fn servers(config: &Config) -> Vec<String> {
 }
 
 struct Loop {
+    config: Config,
     record: RecordFile,
     daemon: Daemon,
     agent: ExecAgent,
@@ -147,6 +162,7 @@ impl Loop {
         tokio::spawn(link.clone().hints(receiver));
         let agent = ExecAgent::new(config.run_dir(), sender);
         Ok(Self {
+            config: config.clone(),
             record,
             daemon,
             agent,
@@ -226,11 +242,21 @@ impl Loop {
                 DaemonAction::Probe { key, serial, probe } => {
                     probes::ask(self.link.http(), self.agent.events(), key, serial, probe)
                 }
-                DaemonAction::Register { server, request } => self.link.register(server, *request),
+                DaemonAction::Register { server, request } => {
+                    if let Some(cut_off_ms) = request.cut_off_ms {
+                        tracing::warn!(
+                            cut_off_ms,
+                            ended = ?request.ended,
+                            "this node was declared down while it was cut off; nothing of it is left, and it asks for a new session"
+                        );
+                    }
+                    self.link.register(server, *request);
+                }
                 DaemonAction::Renew { server, request } => self.link.renew(server, request),
                 DaemonAction::Report { server, request } => self.link.report(server, request),
                 DaemonAction::Extend { server, request } => self.link.extend(server, request),
                 DaemonAction::Leave { server, request } => self.link.leave(server, request),
+                DaemonAction::Reset { package, left } => reset::reset(&self.config, &package, &left),
                 DaemonAction::Exit => return Ok(true),
             }
         }
@@ -297,7 +323,7 @@ fn log(event: &DaemonEvent) {
         ),
         DaemonEvent::SpawnFailed { key, error } => tracing::error!(package = key.package, error, "can't start"),
         DaemonEvent::RenewFailed { code } if code == "session_ended" => {
-            tracing::warn!("the session is over: killing what it ran")
+            tracing::warn!("the cluster has declared this node down: killing what is left of its session")
         }
         DaemonEvent::Stop => tracing::info!("stopping all packages, then leaving"),
         DaemonEvent::Restart => tracing::info!("ending for a restart; packages run on"),

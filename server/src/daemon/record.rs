@@ -63,6 +63,9 @@ pub struct RecordedInstance {
     pub mode: String,
     /// Whether it is under the lease's deadline.
     pub deadline: bool,
+    /// Whether its node is reset once it was stopped because the lease ended.
+    #[serde(default)]
+    pub reset: bool,
     /// Its supervisor; none until that is known, and until then nothing of the package is forked.
     pub supervisor: Option<ProcessId>,
     /// Its control group.
@@ -139,6 +142,35 @@ impl Record {
             self.marks.remove(&name);
             self.floor = self.floor.max(mark);
         }
+    }
+
+    /// Reads what a file holds; none where it is empty, as after a power cut.
+    ///
+    /// # Errors
+    /// [`RecordError::Foreign`] says what was found.
+    pub fn decode(file: &Path, bytes: &[u8]) -> Result<Option<Self>, RecordError> {
+        // Written as a whole and renamed, so only a power cut can leave this: what it named is gone with that.
+        if bytes.iter().all(|byte| *byte == 0) {
+            tracing::warn!(file = %file.display(), "the session record is empty, as after a power cut: starting clean");
+            return Ok(None);
+        }
+        let record: Record = match serde_json::from_slice(bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                return Err(RecordError::Foreign {
+                    file: file.to_owned(),
+                    problem: error.to_string(),
+                });
+            }
+        };
+        if record.format != FORMAT {
+            let problem = format!("format {}, expected {FORMAT}", record.format);
+            return Err(RecordError::Foreign {
+                file: file.to_owned(),
+                problem,
+            });
+        }
+        Ok(Some(record))
     }
 }
 
@@ -234,20 +266,7 @@ impl RecordFile {
             Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RecordError::Io { file, source }),
         };
-        let record: Record = match serde_json::from_slice(&bytes) {
-            Ok(record) => record,
-            Err(error) => {
-                return Err(RecordError::Foreign {
-                    file,
-                    problem: error.to_string(),
-                });
-            }
-        };
-        if record.format != FORMAT {
-            let problem = format!("format {}, expected {FORMAT}", record.format);
-            return Err(RecordError::Foreign { file, problem });
-        }
-        Ok(Some(record))
+        Record::decode(&file, &bytes)
     }
 
     /// Replaces the record as a whole.
@@ -300,6 +319,16 @@ mod tests {
         record.mark("a", 7);
         file.write(&record).unwrap();
         assert_eq!(file.read().unwrap(), Some(record));
+    }
+
+    #[test]
+    fn an_empty_record_is_what_a_power_cut_leaves() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = RecordFile::lock(directory.path()).unwrap();
+        for left in [&b""[..], &[0; 512]] {
+            fs::write(directory.path().join(RECORD_FILE), left).unwrap();
+            assert_eq!(file.read().unwrap(), None);
+        }
     }
 
     #[test]

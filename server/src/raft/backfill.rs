@@ -31,6 +31,13 @@ pub(super) struct AskEvents {
     last: u64,
 }
 
+impl AskEvents {
+    /// Asks for the events of these commands.
+    pub(super) fn range(first: u64, last: u64) -> Self {
+        Self { first, last }
+    }
+}
+
 /// All events of the commands from the first that was asked for up to `complete`; less than that where it has none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

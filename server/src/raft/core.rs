@@ -10,6 +10,7 @@ use statemachine::State;
 use statemachine::command::{Command, RequestId};
 use statemachine::id::{MemberId, NodeName};
 use statemachine::log::v1::Proposal;
+use statemachine::time::Millis;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -25,8 +26,11 @@ use super::propose::{self, Proposals, Scope};
 use super::read::{self, Reads};
 use super::transport::{PeerTransport, Target};
 use super::type_config::{Peer, Raft};
-use super::{backfill, member, relinquish, timer};
-use crate::storage::{Backend, Fatal, Identity, IdentityError, Journal, Log, Phase, SnapshotDirectory, Writer};
+use super::{backfill, member, relinquish, retime, timer};
+use crate::storage::{
+    Backend, Fatal, Identity, IdentityError, Journal, LeaseNote, Log, Phase, SnapshotDirectory, Writer,
+};
+use crate::timers::Timers;
 
 /// And after so many commands, because one entry may hold a thousand.
 const SNAPSHOT_COMMANDS: u64 = 200_000;
@@ -66,6 +70,9 @@ pub(super) struct Core {
     pub changing: tokio::sync::Mutex<()>,
     pub hand_over_guard: OnceLock<Guard>,
     pub stopping: CancellationToken,
+    /// Set once this process is to end and to be started again.
+    pub start_again: CancellationToken,
+    timers: Timers,
     raft: OnceLock<Raft>,
     queues: Mutex<Option<(propose::Waiting, mpsc::Receiver<read::Reader>)>>,
 }
@@ -98,6 +105,10 @@ impl Core {
             Some(environment) => environment,
             None => Environment::of_this_machine(&directory, &fatal)?,
         };
+        // Whoever opens it sets the timers; a server that was told of another lease remembers that.
+        let timers = LeaseNote::read(backend.as_ref())
+            .map_err(io)?
+            .map_or(tuning.timers, |lease| Timers::of(Millis(lease)));
         let identity = Identity::load(&directory, backend.as_ref(), &options.name)?;
         let log = Log::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
         let journal = Journal::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
@@ -161,6 +172,8 @@ impl Core {
             changing: tokio::sync::Mutex::new(()),
             hand_over_guard: OnceLock::new(),
             stopping: CancellationToken::new(),
+            start_again: CancellationToken::new(),
+            timers,
             raft: OnceLock::new(),
             queues: Mutex::new(Some((items, readers))),
         })
@@ -205,11 +218,12 @@ impl Core {
         self.spawn(member::tidy(Arc::clone(self)));
         self.spawn(backfill::run(Arc::clone(self)));
         self.spawn(relinquish::run(Arc::clone(self)));
+        self.spawn(retime::run(Arc::clone(self)));
         Ok(())
     }
 
     fn raft_config(&self, cluster_id: &str) -> Result<openraft::Config, StartError> {
-        let timers = &self.tuning.timers;
+        let timers = &self.timers;
         let config = openraft::Config {
             cluster_name: cluster_id.to_owned(),
             heartbeat_interval: timers.heartbeat_ms,
@@ -249,6 +263,11 @@ impl Core {
 
     pub(super) fn raft(&self) -> Option<&Raft> {
         self.raft.get()
+    }
+
+    /// The timers that Raft runs with here.
+    pub(super) fn timers(&self) -> Timers {
+        self.timers
     }
 
     pub(super) fn identity(&self) -> Option<Identity> {
@@ -292,7 +311,7 @@ impl Core {
 
     /// How long to wait for a leader: one election with a split vote, and a little.
     pub(super) fn leader_wait(&self) -> Duration {
-        Duration::from_millis(self.tuning.timers.election_split_vote_ms()) + ELECTION_SLACK
+        Duration::from_millis(self.timers.election_split_vote_ms()) + ELECTION_SLACK
     }
 
     pub(super) async fn wait_applied(&self, index: u64) -> Result<(), ReadError> {

@@ -34,6 +34,8 @@ pub(super) struct AskAdmission {
     pub peer: Vec<String>,
     pub api: String,
     pub nonce: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub witness: bool,
 }
 
 /// Its answer.
@@ -130,6 +132,7 @@ async fn admission(core: &Arc<Core>, identity: Identity, nonce: String) -> Resul
         peer: core.options.peer.clone(),
         api: core.options.api.clone(),
         nonce,
+        witness: core.options.witness,
     };
     let mut asking = Asking::new(core)?;
     loop {

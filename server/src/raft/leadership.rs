@@ -84,7 +84,8 @@ pub(super) async fn follow(
             changed = metrics.changed() => changed.is_err(),
             changed = entry.changed(), if waits_for_entry => changed.is_err(),
         };
-        if gone {
+        // Where the library has failed, all its channels close at once: the beginning of the loop says why it did.
+        if gone && metrics.borrow_and_update().running_state.is_ok() {
             told.send_if_modified(|told| std::mem::take(told) != Leadership::default());
             return;
         }

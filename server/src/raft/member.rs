@@ -83,6 +83,7 @@ pub(super) async fn admit(core: &Arc<Core>, ask: AskAdmission) -> Admission {
             name,
             peer: ask.peer,
             api: ask.api,
+            witness: ask.witness,
         },
     };
     match core.proposals.propose(&add, Scope::Here, core.leader_wait()).await {
@@ -154,6 +155,11 @@ pub(super) async fn promote(core: &Arc<Core>, member: MemberId) -> Promotion {
     match change(raft, ChangeMembers::AddVoterIds([member.0].into())).await {
         Ok(()) => {
             tracing::info!(member = member.0, "a server votes now");
+            if raft.voter_ids().count() == 2 {
+                tracing::warn!(
+                    "two servers vote: when one is lost the other can't go on; add a third, or a witness (roles = [\"witness\"])"
+                );
+            }
             Promotion::Voter
         }
         Err(error) => {
@@ -243,13 +249,26 @@ pub(super) async fn hand_over(core: &Arc<Core>, to: Option<MemberId>) -> Result<
     let (best, last) = {
         let metrics = raft.metrics();
         let metrics = metrics.borrow_watched();
+        let witnesses: Vec<u64> = core
+            .applied
+            .state()
+            .members()
+            .filter(|known| known.witness)
+            .map(|known| known.id.0)
+            .collect();
         let voters: Vec<u64> = metrics.membership_config.voter_ids().collect();
+        let last = metrics.last_log_index.unwrap_or(0);
         let behind = metrics.replication.iter().flatten();
         let best = behind
-            .filter(|(id, _)| voters.contains(id) && to.is_none_or(|to| to.0 == **id))
+            .filter(|(id, _)| voters.contains(id) && now.leader != Some(MemberId(**id)))
+            .filter(|(id, _)| to.is_none_or(|to| to.0 == **id))
             .map(|(id, matched)| (matched.as_ref().map_or(0, |matched| matched.index()), *id))
-            .max();
-        (best, metrics.last_log_index.unwrap_or(0))
+            // A witness would only pass the lead on: it gets it where nobody else could take it now.
+            .max_by_key(|(matched, id)| {
+                let ready = last.saturating_sub(*matched) <= CAUGHT_UP_ENTRIES;
+                (ready, !witnesses.contains(id), *matched, *id)
+            });
+        (best, last)
     };
     let Some((matched, target)) = best else {
         let text = to.map_or("no other server votes".to_owned(), |to| {

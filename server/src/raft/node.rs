@@ -134,7 +134,7 @@ impl RaftNode {
     /// Raft's timers, as they were at the start.
     #[must_use]
     pub fn timers(&self) -> Timers {
-        self.core.tuning.timers
+        self.core.timers()
     }
 
     /// The cluster's id, once this server belongs to one.
@@ -284,6 +284,12 @@ impl RaftNode {
     /// In words, what stands against it.
     pub async fn transfer_leader(&self, to: Option<MemberId>) -> Result<(), member::MemberError> {
         member::hand_over(&self.core, to).await
+    }
+
+    /// Resolves once this process is to end in order and to be started again at once: the lease was changed, and Raft takes
+    /// its timers only at the start.
+    pub fn starts_again(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.core.start_again.clone().cancelled_owned()
     }
 
     /// Gives the lead away, where this server has it, before it ends. Tried for `within`; then an election must do.

@@ -23,6 +23,8 @@ pub struct RaftOptions {
     pub api: String,
     /// Members to ask for admission; empty only where the cluster is first bootstrapped.
     pub join: Vec<String>,
+    /// It only votes and stores: it runs no package, and gives the lead away.
+    pub witness: bool,
 }
 
 /// What tests and simulations set; a server takes [`RaftTuning::usual`].
@@ -99,4 +101,20 @@ pub enum StartError {
 
 fn source_text(error: &OpenError) -> String {
     std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"))
+}
+
+impl StartError {
+    /// Whether another try with the same files and the same node file must end the same way.
+    ///
+    /// A full disk, a cluster that does not let this server in yet, and a store that an operator is to replace while the
+    /// packages of this node run on are tried again; a directory that is somebody else's is not.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Identity(error) => !matches!(error, IdentityError::Io { .. }),
+            Self::Database { error } => matches!(error, OpenError::Foreign { .. }),
+            Self::Timers(_) | Self::Options(_) => true,
+            Self::Snapshot(_) | Self::Log { .. } | Self::Raft(_) | Self::Refused { .. } => false,
+        }
+    }
 }

@@ -34,6 +34,8 @@ const RETRY: Duration = Duration::from_millis(20);
 pub(super) struct Fitness {
     /// What a durable write takes there, in microseconds.
     pub sync_us: u64,
+    /// The heartbeat that Raft runs with there.
+    pub heartbeat_ms: u64,
 }
 
 /// Why the lead should be elsewhere.
@@ -41,12 +43,14 @@ pub(super) struct Fitness {
 enum Cause {
     Drained,
     SlowDisk(Duration),
+    NewTimers,
 }
 
 /// How this server is.
 pub(super) fn fitness(core: &Core) -> Fitness {
     Fitness {
         sync_us: u64::try_from(core.writer.pace().now().as_micros()).unwrap_or(u64::MAX),
+        heartbeat_ms: core.timers().heartbeat_ms,
     }
 }
 
@@ -100,6 +104,7 @@ async fn give_away(core: &Arc<Core>, cause: Cause) -> bool {
     }
     let why = match cause {
         Cause::Drained => "this node is drained".to_owned(),
+        Cause::NewTimers => "this server starts again with the timers of the new lease".to_owned(),
         Cause::SlowDisk(pace) => format!(
             "a write takes {} ms on this server's disk, {} ms on the other's: check the disk here",
             pace.as_millis(),
@@ -118,7 +123,7 @@ async fn give_away(core: &Arc<Core>, cause: Cause) -> bool {
     }
 }
 
-/// The voter with the fastest disk whose node is not drained.
+/// The server with the fastest disk whose node is not drained.
 async fn best(core: &Arc<Core>) -> Option<(MemberId, Fitness)> {
     let state = core.applied.state();
     let own = core.identity()?.member;
@@ -126,7 +131,8 @@ async fn best(core: &Arc<Core>) -> Option<(MemberId, Fitness)> {
     let others = state
         .members()
         .filter(|member| member.id.0 != own && voters.contains(&member.id.0))
-        .filter(|member| !is_drained(&state, member.name.as_str()));
+        // A witness would give it away again.
+        .filter(|member| !member.witness && !is_drained(&state, member.name.as_str()));
     let mut found: Vec<(Fitness, MemberId)> = Vec::new();
     for member in others {
         if let Some(fitness) = ask(core, member.id).await {
@@ -139,7 +145,13 @@ async fn best(core: &Arc<Core>) -> Option<(MemberId, Fitness)> {
         .map(|(fitness, member)| (member, fitness))
 }
 
-async fn ask(core: &Arc<Core>, member: MemberId) -> Option<Fitness> {
+/// Hands the lead over so that this server, too, can start again with other timers.
+pub(super) async fn for_new_timers(core: &Arc<Core>) {
+    give_away(core, Cause::NewTimers).await;
+}
+
+/// How another server is; none where it does not say.
+pub(super) async fn ask(core: &Arc<Core>, member: MemberId) -> Option<Fitness> {
     let target = core.target(member)?;
     let body = codec::encode("fitness", &()).ok()?;
     let answer = core

@@ -34,9 +34,9 @@ use super::member;
 use super::network::append_request;
 use super::propose::{Answered, Forwarded, Scope};
 use super::read::{ReadIndex, ReadScope};
-use super::relinquish;
 use super::transport::{HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE};
 use super::type_config::{BatchBytes, Raft, TypeConfig};
+use super::{relinquish, retime};
 
 /// The largest message but snapshots, which are streamed: several of the largest proposals.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -56,6 +56,7 @@ pub(super) fn routes(core: Arc<Core>) -> Router {
         .route("/peer/v1/change", post(change))
         .route("/peer/v1/events", post(events))
         .route("/peer/v1/fitness", post(fitness))
+        .route("/peer/v1/start_again", post(start_again))
         .route("/peer/v1/snapshot", post(snapshot).layer(DefaultBodyLimit::disable()))
         .layer(middleware::from_fn_with_state(Arc::clone(&core), check_member));
     Router::new()
@@ -237,6 +238,10 @@ async fn events(State(core): State<Arc<Core>>, body: Bytes) -> Answer {
 
 async fn fitness(State(core): State<Arc<Core>>, _body: Bytes) -> Answer {
     answer("fitness", &relinquish::fitness(&core))
+}
+
+async fn start_again(State(core): State<Arc<Core>>, _body: Bytes) -> Answer {
+    answer("start_again", &retime::start_again(&core).await)
 }
 
 async fn join(State(core): State<Arc<Core>>, body: Bytes) -> Answer {

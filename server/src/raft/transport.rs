@@ -25,6 +25,11 @@ pub const HEADER_VOTE: &str = "x-paceline-vote";
 const POOL_IDLE: Duration = Duration::from_secs(5);
 /// Longest wait for a connection; a host that is off answers nothing.
 const CONNECT_WAIT: Duration = Duration::from_millis(300);
+/// What is sent and not acknowledged for so long, or nothing heard while an answer is waited for: the other host is gone.
+/// Without it a snapshot to a host that went dark is waited for until its whole time is over.
+const DEAD_AFTER: Duration = Duration::from_secs(5);
+/// A silent connection is probed so often.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A snapshot is read and sent in pieces of this size.
 const SNAPSHOT_PIECE_BYTES: usize = 256 << 10;
 
@@ -261,6 +266,9 @@ fn client(lane: Lane) -> Result<reqwest::Client, CallError> {
         .no_proxy()
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_WAIT)
+        .tcp_user_timeout(DEAD_AFTER)
+        .tcp_keepalive(PROBE_EVERY)
+        .tcp_keepalive_interval(PROBE_EVERY)
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(idle)
         .build()

@@ -5,6 +5,11 @@
 //! waited for an index finds its events. A server that gets a snapshot in place of the log lacks the events of that
 //! stretch: it records the [`Gap`] and gets them from the other servers.
 
+mod filter;
+mod page;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +22,8 @@ use tokio::sync::{oneshot, watch};
 use super::backend::{Backend, Batch, Family};
 use super::keys::{META_GAPS, journal_id, journal_key};
 use super::writer::Writer;
+pub use filter::EventFilter;
+use page::PageBuilder;
 
 /// The format of journal values.
 const FORMAT: u8 = 1;
@@ -83,29 +90,6 @@ impl Gap {
         };
         pieces.into_iter().flatten().filter(|gap| gap.first <= gap.last)
     }
-}
-
-/// Which events are wanted; an empty filter wants the newest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Only those after this index.
-    pub after: Option<Index>,
-    /// Only those before this index.
-    pub before: Option<Index>,
-    /// Only those from this wall time on, in milliseconds since 1970.
-    pub since_wall_ms: Option<u64>,
-    /// Only those up to this wall time.
-    pub until_wall_ms: Option<u64>,
-    /// Only this resource; `*` stands for any characters.
-    pub resource: Option<String>,
-    /// Only this kind.
-    pub kind: Option<String>,
-    /// Only this node.
-    pub node: Option<String>,
-    /// Only this severity or worse.
-    pub severity: Option<String>,
-    /// Only those whose text has this in it.
-    pub text: Option<String>,
 }
 
 /// A page of events, oldest first.
@@ -467,114 +451,6 @@ enum Direction {
     Back,
 }
 
-struct PageBuilder<'a> {
-    filter: &'a EventFilter,
-    limit: usize,
-    events: Vec<EventRecord>,
-    looked: usize,
-    last_index: u64,
-    full: bool,
-}
-
-impl<'a> PageBuilder<'a> {
-    fn new(limit: usize, filter: &'a EventFilter) -> Self {
-        Self {
-            filter,
-            limit,
-            events: Vec::new(),
-            looked: 0,
-            last_index: 0,
-            full: false,
-        }
-    }
-
-    /// Takes a record if it passes; answers whether the page wants more.
-    fn take(&mut self, record: &EventRecord) -> bool {
-        let next = record.index != self.last_index;
-        if next && (self.events.len() >= self.limit || self.looked >= SCAN_RECORDS_MAX) {
-            self.full = true;
-            return false;
-        }
-        if self.filter.before.is_some_and(|before| record.index >= before.0) {
-            return false;
-        }
-        self.looked += 1;
-        self.last_index = record.index;
-        if self.filter.matches(record) {
-            self.events.push(record.clone());
-        }
-        true
-    }
-
-    fn finish(self, after: u64, gaps: &[Gap]) -> EventPage {
-        let end = if self.full { self.last_index } else { u64::MAX };
-        let gaps = gaps
-            .iter()
-            .filter(|gap| gap.last > after && gap.first <= end)
-            .copied()
-            .collect();
-        let next_after = self.full.then_some(Index(self.last_index));
-        EventPage {
-            events: self.events,
-            more: self.full,
-            next_after,
-            gaps,
-        }
-    }
-}
-
-impl EventFilter {
-    fn matches(&self, record: &EventRecord) -> bool {
-        self.resource
-            .as_ref()
-            .is_none_or(|glob| glob_matches(glob, &record.resource))
-            && self.kind.as_ref().is_none_or(|kind| *kind == record.kind)
-            && self.node.as_ref().is_none_or(|node| record.node.as_ref() == Some(node))
-            && self
-                .severity
-                .as_ref()
-                .is_none_or(|severity| rank(&record.severity) >= rank(severity))
-            && self
-                .text
-                .as_ref()
-                .is_none_or(|text| record.text.contains(text.as_str()))
-            && self.before.is_none_or(|before| record.index < before.0)
-            && self.since_wall_ms.is_none_or(|since| record.wall_ms >= since)
-            && self.until_wall_ms.is_none_or(|until| record.wall_ms <= until)
-    }
-}
-
-fn rank(severity: &str) -> u8 {
-    match severity {
-        "error" => 2,
-        "warning" => 1,
-        _ => 0,
-    }
-}
-
-/// `*` stands for any characters; everything else for itself.
-fn glob_matches(glob: &str, text: &str) -> bool {
-    let mut pieces = glob.split('*');
-    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else {
-        return false;
-    };
-    let mut rest = rest;
-    let mut pieces = pieces.peekable();
-    if pieces.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(piece) = pieces.next() {
-        if pieces.peek().is_none() {
-            return rest.ends_with(piece);
-        }
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    true
-}
-
 fn encode(record: &EventRecord) -> io::Result<Bytes> {
     let mut value = vec![FORMAT];
     rmp_serde::encode::write_named(&mut value, record).map_err(io::Error::other)?;
@@ -588,182 +464,5 @@ fn decode(value: &[u8]) -> io::Result<EventRecord> {
             "an event has format {format}, known is format {FORMAT}"
         ))),
         None => Err(io::Error::other("an event has no bytes")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::{Database, Fatal, FatalAction};
-
-    fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
-        EventRecord {
-            index,
-            sequence,
-            at_ms: index,
-            wall_ms: 1000 + index,
-            resource: format!("package:p{}", index % 2),
-            kind: "test".to_owned(),
-            node: None,
-            severity: "info".to_owned(),
-            cause: None,
-            text: text.to_owned(),
-        }
-    }
-
-    fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
-        let database = Arc::new(Database::open(folder).unwrap());
-        let writer = Writer::start(database.clone(), Fatal::new(folder, FatalAction::Keep)).unwrap();
-        (
-            Journal::open(database.clone(), writer.clone()).unwrap(),
-            database,
-            writer,
-        )
-    }
-
-    #[test]
-    fn pages_keep_an_index_together_and_go_on_where_they_ended() {
-        let folder = tempfile::tempdir().unwrap();
-        let (journal, _, writer) = journal(folder.path());
-        journal.append(vec![
-            record(1, 0, "a"),
-            record(2, 0, "b"),
-            record(2, 1, "c"),
-            record(2, 2, "d"),
-        ]);
-        journal.append(vec![record(5, 0, "e")]);
-        let first = journal
-            .read(
-                &EventFilter {
-                    after: Some(Index(0)),
-                    ..EventFilter::default()
-                },
-                2,
-            )
-            .unwrap();
-        assert_eq!(
-            first.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(),
-            ["a", "b", "c", "d"]
-        );
-        assert_eq!((first.more, first.next_after), (true, Some(Index(2))));
-        let second = journal
-            .read(
-                &EventFilter {
-                    after: first.next_after,
-                    ..EventFilter::default()
-                },
-                2,
-            )
-            .unwrap();
-        assert_eq!((second.events.len(), second.more), (1, false));
-        let newest = journal.read(&EventFilter::default(), 1).unwrap();
-        assert_eq!(newest.events[0].text, "e");
-        assert_eq!(journal.event(2, 1).unwrap().unwrap().text, "c");
-        assert_eq!(journal.event(3, 0).unwrap(), None);
-        let glob = EventFilter {
-            after: Some(Index(0)),
-            resource: Some("*p0".to_owned()),
-            ..EventFilter::default()
-        };
-        assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
-        writer.stop();
-    }
-
-    #[tokio::test]
-    async fn what_was_written_is_there_after_a_restart_and_gaps_are_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, database, writer) = journal(folder.path());
-        first.append(vec![record(1, 0, "a")]);
-        first.add_gap(Gap { first: 2, last: 8 }).await.unwrap();
-        first.append(vec![record(9, 0, "b")]);
-        writer.stop();
-        database.close();
-        let (again, _, writer) = journal(folder.path());
-        let page = again
-            .read(
-                &EventFilter {
-                    after: Some(Index(0)),
-                    ..EventFilter::default()
-                },
-                10,
-            )
-            .unwrap();
-        assert_eq!(
-            (page.events.len(), page.gaps.as_slice()),
-            (2, [Gap { first: 2, last: 8 }].as_slice())
-        );
-        let late = again
-            .read(
-                &EventFilter {
-                    after: Some(Index(8)),
-                    ..EventFilter::default()
-                },
-                10,
-            )
-            .unwrap();
-        assert_eq!((late.events.len(), late.gaps.len()), (1, 0));
-        assert_eq!(again.last_index(), 9);
-        writer.stop();
-    }
-
-    #[tokio::test]
-    async fn a_gap_is_filled_piece_by_piece_and_read_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let (journal, _, writer) = journal(folder.path());
-        journal.append(vec![record(1, 0, "a")]);
-        journal.add_gap(Gap { first: 2, last: 8 }).await.unwrap();
-        journal.append(vec![record(9, 0, "z")]);
-        let all = EventFilter {
-            after: Some(Index(0)),
-            ..EventFilter::default()
-        };
-        journal
-            .fill(Gap { first: 2, last: 4 }, vec![record(2, 0, "b"), record(4, 0, "c")])
-            .await
-            .unwrap();
-        assert_eq!(journal.gaps(), [Gap { first: 5, last: 8 }]);
-        // Filled twice, as after a crash between the two writes.
-        journal
-            .fill(Gap { first: 4, last: 6 }, vec![record(4, 0, "c"), record(6, 0, "d")])
-            .await
-            .unwrap();
-        journal.fill(Gap { first: 7, last: 20 }, vec![]).await.unwrap();
-        assert_eq!(journal.gaps(), []);
-        let page = journal.read(&all, 10).unwrap();
-        assert_eq!(
-            page.events.iter().map(|e| e.text.as_str()).collect::<Vec<_>>(),
-            ["a", "b", "c", "d", "z"]
-        );
-        writer.stop();
-    }
-
-    #[test]
-    fn what_is_left_of_a_gap() {
-        let gap = Gap { first: 5, last: 10 };
-        let left = |first, last| {
-            gap.without(Gap { first, last })
-                .map(|gap| (gap.first, gap.last))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(left(1, 4), [(5, 10)]);
-        assert_eq!(left(11, 12), [(5, 10)]);
-        assert_eq!(left(1, 5), [(6, 10)]);
-        assert_eq!(left(7, 8), [(5, 6), (9, 10)]);
-        assert_eq!(left(5, 10), []);
-        assert_eq!(left(8, 20), [(5, 7)]);
-    }
-
-    #[test]
-    fn globs() {
-        for (glob, text, expected) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("a*", "ab", true),
-            ("*b*", "abc", true),
-            ("a*c*d", "abd", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");
-        }
     }
 }

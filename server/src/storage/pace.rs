@@ -67,7 +67,7 @@ mod tests {
         };
         [1, 2, 900, 1, 2, 3, 1].into_iter().for_each(&mut sync);
         assert_eq!(pace.now(), Duration::from_millis(2));
-        [400, 300, 500].into_iter().for_each(&mut sync);
+        [400, 300, 500, 350].into_iter().for_each(&mut sync);
         assert_eq!(pace.now(), Duration::from_millis(300));
         let Some(long_ago) = begin.checked_sub(Duration::from_secs(5)) else {
             return;

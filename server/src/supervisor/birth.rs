@@ -9,6 +9,7 @@
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::ExitCode;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
@@ -136,6 +137,17 @@ pub(super) fn arm(spec: &Spec) -> Result<Deadline, String> {
             .map_err(|errno| format!("can't arm the deadline: {errno}"))?;
     }
     Ok(deadline)
+}
+
+/// Says how this process would hold a package's processes together: it tries, with nothing to hold.
+pub(super) fn print_containment() -> ExitCode {
+    match enter_namespace() {
+        Ok(containment) => {
+            println!("{}", containment.as_str());
+            ExitCode::SUCCESS
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn enter_namespace() -> Result<Containment, String> {

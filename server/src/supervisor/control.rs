@@ -31,13 +31,33 @@ struct Said {
 
 /// What came of a look at the sockets.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// It is ready.
     Ready,
     /// It has answered what it was last told.
     Answer(Result<(), String>),
     /// It has, or has no longer, a connection.
     Connected(bool),
+}
+
+/// What a line of the package means; nothing where it is none of ours.
+pub fn understand(line: &[u8]) -> Vec<Heard> {
+    let Ok(said) = serde_json::from_slice::<Said>(line) else {
+        return Vec::new();
+    };
+    let mut heard = Vec::new();
+    if said.ready == Some(true) {
+        heard.push(Heard::Ready);
+    }
+    match said.ok {
+        Some(true) => heard.push(Heard::Answer(Ok(()))),
+        Some(false) => {
+            let why = said.error.unwrap_or_else(|| "it gave no reason".to_owned());
+            heard.push(Heard::Answer(Err(format!("the package refused: {why}"))));
+        }
+        None => {}
+    }
+    heard
 }
 
 /// The sockets of one package.
@@ -113,20 +133,7 @@ impl Control {
         for connection in &mut self.connections {
             connection.flush();
             for line in connection.receive() {
-                let Ok(said) = serde_json::from_slice::<Said>(&line) else {
-                    continue;
-                };
-                if said.ready == Some(true) {
-                    heard.push(Heard::Ready);
-                }
-                match said.ok {
-                    Some(true) => heard.push(Heard::Answer(Ok(()))),
-                    Some(false) => {
-                        let why = said.error.unwrap_or_else(|| "it gave no reason".to_owned());
-                        heard.push(Heard::Answer(Err(format!("the package refused: {why}"))));
-                    }
-                    None => {}
-                }
+                heard.extend(understand(&line));
             }
         }
         self.connections.retain(Lines::is_open);

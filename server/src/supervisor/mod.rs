@@ -12,16 +12,17 @@
 mod birth;
 pub mod cgroup;
 pub mod clock;
-mod control;
+pub mod control;
 mod deadline;
 mod init;
 mod launch;
 pub mod lines;
 pub mod process;
 pub mod protocol;
+mod stopping;
 mod supervise;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -38,9 +39,30 @@ use lines::Lines;
 use protocol::{DAEMON_SOCKET, EndCause, Ended, Hello, News, SPEC_FILE, Spec};
 use supervise::Supervisor;
 
+/// Makes `paceline supervise` say how it would hold a package's processes together, and end.
+const CONTAINMENT_ARGUMENT: &str = "--containment";
+
+/// How supervisors of this node hold a package's processes together, in the words of the protocol: found out by one that
+/// tries it. None where that can't be asked.
+#[must_use]
+pub fn containment_here() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let output = std::process::Command::new(program)
+        .args(["supervise", CONTAINMENT_ARGUMENT])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .output()
+        .ok()?;
+    let word = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !word.is_empty()).then_some(word)
+}
+
 /// The process `paceline supervise DIRECTORY`, with the daemon's socket as its standard input.
 #[must_use]
 pub fn main(arguments: &[OsString]) -> ExitCode {
+    if arguments == [OsStr::new(CONTAINMENT_ARGUMENT)] {
+        return birth::print_containment();
+    }
     let [directory] = arguments else {
         eprintln!("paceline supervise: expected the directory of one instance; only the daemon starts this");
         return ExitCode::from(2);

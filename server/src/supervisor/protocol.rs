@@ -70,6 +70,16 @@ pub enum Containment {
 }
 
 impl Containment {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::UserNamespace => "user_namespace",
+            Self::Group => "group",
+        }
+    }
+
     /// Whether the kernel kills every descendant.
     #[must_use]
     pub const fn is_namespace(self) -> bool {

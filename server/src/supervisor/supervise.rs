@@ -6,18 +6,16 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::birth::{Init, save_state};
+use super::birth::Init;
 use super::cgroup::Cgroup;
 use super::clock::{boottime_ns, ms};
 use super::control::{Control, Heard};
 use super::deadline::Deadline;
 use super::lines::Lines;
-use super::process;
 use super::protocol::{
     CONTROL_SOCKET, EndCause, Ended, Hello, InitNews, InitOrder, Launch, NOTIFY_SOCKET, News, Order, PID_FILE, Spec,
     StateFile,
@@ -54,28 +52,28 @@ pub(super) struct Supervisor {
 
 /// A change of mode on its way.
 pub(super) struct Asked {
-    epoch: u64,
-    mode: String,
-    until_ns: u64,
+    pub(super) epoch: u64,
+    pub(super) mode: String,
+    pub(super) until_ns: u64,
     /// The id of the promote or demote command; none: by the control socket.
-    program: Option<u64>,
+    pub(super) program: Option<u64>,
 }
 
 /// A program beside the package.
 pub(super) struct Program {
-    id: u64,
+    pub(super) id: u64,
     /// The daemon's id, where the daemon asked for it.
-    order: Option<u64>,
-    pid: Option<Pid>,
-    until_ns: u64,
-    timed_out: bool,
+    pub(super) order: Option<u64>,
+    pub(super) pid: Option<Pid>,
+    pub(super) until_ns: u64,
+    pub(super) timed_out: bool,
 }
 
 /// A stop under way.
 pub(super) struct Stopping {
-    cause: EndCause,
-    kill_at_ns: u64,
-    killed: bool,
+    pub(super) cause: EndCause,
+    pub(super) kill_at_ns: u64,
+    pub(super) killed: bool,
 }
 
 impl Supervisor {
@@ -159,7 +157,7 @@ impl Supervisor {
         }
     }
 
-    fn hear_init(&mut self) {
+    pub(super) fn hear_init(&mut self) {
         for line in self.init.link.receive() {
             match serde_json::from_slice(&line) {
                 Ok(InitNews::Launched { id: 0, pid }) => {
@@ -237,7 +235,7 @@ impl Supervisor {
         }
     }
 
-    fn answered(&mut self, answer: Result<(), String>) {
+    pub(super) fn answered(&mut self, answer: Result<(), String>) {
         let Some(asked) = self.asked.take() else { return };
         if answer.is_ok() {
             self.epoch = asked.epoch;
@@ -326,6 +324,12 @@ impl Supervisor {
     }
 
     fn change_mode(&mut self, mode: String, output: &str, epoch: u64, command: Option<Vec<String>>, timeout_ms: u64) {
+        if self.stopping.is_some() {
+            return self.tell_daemon(&News::Answered {
+                epoch,
+                error: Some("it is being stopped".to_owned()),
+            });
+        }
         if epoch <= self.epoch || self.asked.as_ref().is_some_and(|asked| epoch <= asked.epoch) {
             return self.tell_daemon(&News::Answered {
                 epoch,
@@ -379,136 +383,6 @@ impl Supervisor {
         }
     }
 
-    fn mind_the_time(&mut self) {
-        let now = boottime_ns();
-        if self.stopping.is_none()
-            && self.spec.deadline_ns.is_some()
-            && let Some(soft) = self.soft_ns
-            && now >= soft
-        {
-            self.stop_until(EndCause::LeaseEnded, self.deadline.armed_ns());
-        }
-        if let Some(stopping) = &mut self.stopping
-            && !stopping.killed
-            && now >= stopping.kill_at_ns
-        {
-            stopping.killed = true;
-            self.kill_all();
-        }
-        for program in self
-            .programs
-            .iter_mut()
-            .filter(|program| !program.timed_out && now >= program.until_ns)
-        {
-            program.timed_out = true;
-            if let Some(pid) = program.pid {
-                let _ = killpg(pid, Signal::SIGKILL);
-            }
-        }
-        if self
-            .asked
-            .as_ref()
-            .is_some_and(|asked| now >= asked.until_ns && asked.program.is_none())
-        {
-            self.answered(Err(
-                "the package did not answer on its control socket in time".to_owned()
-            ));
-        }
-    }
-
-    fn stop(&mut self, cause: EndCause, timeout_ms: u64) {
-        self.stop_until(cause, boottime_ns().saturating_add(ms(timeout_ms)));
-    }
-
-    /// A later stop can make the time shorter, never longer, and does not change the cause.
-    fn stop_until(&mut self, cause: EndCause, kill_at_ns: u64) {
-        match &mut self.stopping {
-            Some(stopping) => stopping.kill_at_ns = stopping.kill_at_ns.min(kill_at_ns),
-            None => {
-                self.stopping = Some(Stopping {
-                    cause,
-                    kill_at_ns,
-                    killed: false,
-                });
-                if kill_at_ns > boottime_ns() {
-                    self.signal_package(Signal::SIGTERM);
-                }
-            }
-        }
-        self.mind_the_time_of_stop();
-    }
-
-    fn mind_the_time_of_stop(&mut self) {
-        if let Some(stopping) = &mut self.stopping
-            && !stopping.killed
-            && boottime_ns() >= stopping.kill_at_ns
-        {
-            stopping.killed = true;
-            self.kill_all();
-        }
-    }
-
-    fn signal_package(&self, signal: Signal) {
-        // The package leads a session of its own, so its number is that of its process group too.
-        if let Some(pid) = self.package_pid
-            && killpg(pid, signal).is_err()
-        {
-            let _ = kill(pid, signal);
-        }
-    }
-
-    fn kill_all(&self) {
-        let _ = kill(self.init.pid, Signal::SIGKILL);
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill_package();
-        }
-    }
-
-    /// Of a namespace's first process, having been reaped means that the kernel has ended all others before.
-    fn init_is_gone(&mut self) -> bool {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) if pid == self.init.pid => {
-                    return true;
-                }
-                Err(Errno::ECHILD) => return true,
-                Ok(WaitStatus::StillAlive) => return false,
-                Ok(_) | Err(_) => {}
-            }
-        }
-    }
-
-    fn finish(mut self) {
-        self.hear_init();
-        if !self.init.containment.is_namespace() {
-            process::kill_descendants();
-        }
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill_package();
-        }
-        if self.ended.is_none() {
-            // Init was killed, by this process or by somebody with the power to.
-            let cause = self
-                .stopping
-                .as_ref()
-                .map_or(EndCause::Signalled, |stopping| stopping.cause);
-            self.ended = Some(Ended {
-                cause,
-                code: Some(Signal::SIGKILL as i32),
-                detail: "ended by signal 9".to_owned(),
-            });
-        }
-        self.state.ended = self.ended.clone();
-        if let Some(ended) = self.ended.take() {
-            self.tell_daemon(&News::Ended(ended));
-        }
-        // Nothing of the package is left, so waiting for a disk does no harm now.
-        let _ = save_state(&self.state);
-        if let Some(daemon) = &mut self.daemon {
-            daemon.flush();
-        }
-    }
-
     fn say_hello(&mut self) {
         let hello = Hello {
             supervisor: self.state.supervisor,
@@ -523,7 +397,7 @@ impl Supervisor {
         self.tell_daemon(&News::Hello(hello));
     }
 
-    fn tell_daemon(&mut self, news: &News) {
+    pub(super) fn tell_daemon(&mut self, news: &News) {
         if let Some(daemon) = &mut self.daemon {
             daemon.send(news);
         }

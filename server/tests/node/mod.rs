@@ -93,6 +93,7 @@ pub fn instance(package: &str, epoch: u64, mode: &str, command: &[&str]) -> Desi
         output: "released".to_owned(),
         delay_ms: 0,
         deadline: true,
+        reset: false,
         run: RunDefinition {
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             env: BTreeMap::new(),
@@ -115,6 +116,11 @@ pub struct Node {
 
 impl Node {
     pub fn start(lease_ms: u64) -> Self {
+        Self::start_with(lease_ms, "")
+    }
+
+    /// The same with further lines in the node file.
+    pub fn start_with(lease_ms: u64, extra: &str) -> Self {
         let manager = Shared(Arc::new(Mutex::new(Manager {
             lease_ms,
             ..Manager::default()
@@ -126,7 +132,7 @@ impl Node {
         std::fs::write(
             directory.path().join("node.toml"),
             format!(
-                "name = \"n1\"\nroles = [\"daemon\"]\ndata_dir = {data_dir:?}\napi = \"127.0.0.1:1\"\npeer = [\"127.0.0.1:1\"]\njoin = [\"127.0.0.1:{port}\"]\n"
+                "name = \"n1\"\nroles = [\"daemon\"]\ndata_dir = {data_dir:?}\napi = \"127.0.0.1:1\"\npeer = [\"127.0.0.1:1\"]\njoin = [\"127.0.0.1:{port}\"]\n{extra}"
             ),
         )
         .unwrap();

@@ -52,6 +52,7 @@ pub(super) fn create_cluster(
         name: member.clone(),
         peer: peer.to_vec(),
         api: api.to_string(),
+        witness: false,
     };
     draft.state.members = Arc::new(BTreeMap::from([(first.id, first)]));
     draft.say(
@@ -65,7 +66,7 @@ pub(super) fn create_cluster(
     Ok(Accepted::Done)
 }
 
-pub(super) fn add_member(draft: &mut Draft<'_>, name: &NodeName, peer: &[String], api: &str) -> Outcome {
+pub(super) fn add_member(draft: &mut Draft<'_>, name: &NodeName, peer: &[String], api: &str, witness: bool) -> Outcome {
     check_addresses(peer)?;
     check_address("the API's address", api)?;
     if let Some(same) = draft.state.members().find(|member| member.name == *name) {
@@ -85,6 +86,7 @@ pub(super) fn add_member(draft: &mut Draft<'_>, name: &NodeName, peer: &[String]
         name: name.clone(),
         peer: peer.to_vec(),
         api: api.to_string(),
+        witness,
     };
     Arc::make_mut(&mut draft.state.members).insert(member, row);
     draft.say(
@@ -92,6 +94,7 @@ pub(super) fn add_member(draft: &mut Draft<'_>, name: &NodeName, peer: &[String]
         EventKind::MemberAdded {
             member,
             name: name.clone(),
+            witness,
         },
     );
     draft.effect(Effect::MembersChanged);

@@ -115,7 +115,12 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
     }
     match &entry.command {
         Command::CreateCluster { id, member, peer, api } => admin::create_cluster(draft, id, member, peer, api),
-        Command::AddMember { name, peer, api } => admin::add_member(draft, name, peer, api),
+        Command::AddMember {
+            name,
+            peer,
+            api,
+            witness,
+        } => admin::add_member(draft, name, peer, api, *witness),
         Command::RemoveMember { member } => admin::remove_member(draft, *member),
         Command::Configure { expect, changes } => configure::configure(draft, *expect, changes),
         Command::SetWish { package, wish } => control::set_wish(draft, package, *wish),

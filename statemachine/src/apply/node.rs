@@ -11,7 +11,7 @@ use super::validate::check_registration;
 use crate::command::RegisterNode;
 use crate::draft::{Cause, Draft};
 use crate::effect::Effect;
-use crate::event::{EventKind, Proof};
+use crate::event::{Arrival, EventKind, Proof};
 use crate::id::{Generation, Index, NodeId, NodeIx, NodeName, SessionId};
 use crate::load::Loads;
 use crate::node::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Attributes, Node, NodeStatus};
@@ -44,7 +44,16 @@ pub(super) fn register(draft: &mut Draft<'_>, registration: &RegisterNode) -> Ou
     let kind = EventKind::NodeRegistered {
         node: registration.name.clone(),
         session,
-        first: known.is_none(),
+        arrival: match known
+            .and_then(|number| draft.state.node_at(number))
+            .map(|node| node.status)
+        {
+            None => Arrival::First,
+            Some(NodeStatus::Lost { .. }) => Arrival::DeclaredDown {
+                cut_off: registration.cut_off,
+            },
+            Some(NodeStatus::Up { .. } | NodeStatus::Left { .. }) => Arrival::Again,
+        },
     };
     let registered = draft.say_node(number, Cause::Outside, kind);
     if known.is_some() {
@@ -61,6 +70,7 @@ pub(super) fn register(draft: &mut Draft<'_>, registration: &RegisterNode) -> Ou
         node.capacity = Arc::new(registration.capacity.clone());
         node.labels = Arc::new(registration.labels.clone());
         node.api = Arc::from(registration.api.as_str());
+        node.containment = registration.containment;
         node.sequence = 0;
     });
     if !was_up {
@@ -92,6 +102,7 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
         generation: Generation(0),
         sequence: 0,
         extended: None,
+        containment: None,
         instances: Vec::new(),
         planned: Loads::default(),
         trail: None,

@@ -212,6 +212,8 @@ pub(super) fn check_registration(registration: &crate::command::RegisterNode) ->
         capacity,
         labels,
         api,
+        containment: _,
+        cut_off: _,
     } = registration;
     check_address("the machine's id", machine)?;
     check_address("the boot id", boot)?;

@@ -3,9 +3,10 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use super::{EventKind, Placement, Proof};
+use super::{Arrival, EventKind, Placement, Proof};
 use crate::command::{EndCause, Mode, Wish};
 use crate::id::NodeName;
+use crate::time::Millis;
 
 /// The word for a mode.
 pub(crate) fn mode_word(mode: Mode) -> &'static str {
@@ -23,6 +24,15 @@ pub(crate) fn wish_word(wish: Wish) -> &'static str {
         Wish::Stop => "stop",
         Wish::Test => "test",
     }
+}
+
+/// A length of time, in seconds with one decimal.
+fn seconds(time: Millis) -> String {
+    format!(
+        "{}.{} s",
+        time.0.div_euclid(1_000),
+        time.0.rem_euclid(1_000).div_euclid(100)
+    )
 }
 
 /// Why an instance ended, as the end of a sentence that begins with its name.
@@ -232,18 +242,22 @@ fn cluster_sentence(kind: &EventKind) -> String {
         EventKind::ClusterCreated { id, member } => format!("cluster {id} is created; {member} is its first server"),
         EventKind::ClusterChanged => "the cluster's settings have changed".to_string(),
         EventKind::PlacingBegan { up, wanted } => format!("placing begins with {up} nodes up, {wanted} wanted"),
-        EventKind::MemberAdded { member, name } => format!("server {name} joined as member {member}"),
+        EventKind::MemberAdded { member, name, witness } => {
+            let role = if *witness { "witness" } else { "server" };
+            format!("{role} {name} joined as member {member}")
+        }
         EventKind::MemberRemoved { member, name } => format!("server {name}, member {member}, left"),
-        EventKind::NodeRegistered {
-            node,
-            session,
-            first: true,
-        } => format!("node {node} is new; session {session}"),
-        EventKind::NodeRegistered {
-            node,
-            session,
-            first: false,
-        } => format!("node {node} is up; session {session}"),
+        EventKind::NodeRegistered { node, session, arrival } => match arrival {
+            Arrival::First => format!("node {node} is new; session {session}"),
+            Arrival::Again => format!("node {node} is up; session {session}"),
+            Arrival::DeclaredDown { cut_off: Some(time) } => format!(
+                "node {node} is back after it was declared down: it was cut off for {}; session {session}",
+                seconds(*time)
+            ),
+            Arrival::DeclaredDown { cut_off: None } => {
+                format!("node {node} is back after it was declared down; session {session}")
+            }
+        },
         EventKind::NodeLost { node, session } => {
             format!("node {node} is lost: the lease of session {session} has surely ended")
         }

@@ -65,6 +65,9 @@ pub enum Command {
         peer: Vec<String>,
         /// Where its API is.
         api: String,
+        /// It only votes and stores: it runs no package, and gives the lead away.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        witness: bool,
     },
     /// Records that a server has left the Raft group.
     RemoveMember {
@@ -257,6 +260,8 @@ pub enum OnQuorumLoss {
     Stop,
     /// It goes on, and therefore is never taken over without a confirmation.
     Freeze,
+    /// It is stopped before the lease ends, and then its node is reset: what outlives a process ends too.
+    Reset,
 }
 
 /// A package's definition. `copies = n` in a file is n of these.
@@ -385,6 +390,23 @@ pub struct RegisterNode {
     pub labels: BTreeMap<String, String>,
     /// Where its API is, for requests that only it can answer.
     pub api: String,
+    /// How its packages' processes are held together, where the daemon said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
+    /// How long its daemon was without an answered renewal when it was told that its session is over: for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<Millis>,
+}
+
+/// How a node holds a package's processes together, so that none outlives the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Containment {
+    /// A process namespace: the kernel ends all of it with its first process.
+    Namespace,
+    /// The same, by way of a user namespace, because the daemon has no privileges.
+    UserNamespace,
+    /// A process group only: a process that left it is killed by the daemon, not by the kernel.
+    Group,
 }
 
 /// One thing that a daemon saw.

@@ -190,8 +190,20 @@ fn cluster(row: v1::ClusterRow) -> Cluster {
 }
 
 fn member(row: v1::MemberRow) -> Member {
-    let v1::MemberRow { id, name, peer, api } = row;
-    Member { id, name, peer, api }
+    let v1::MemberRow {
+        id,
+        name,
+        peer,
+        api,
+        witness,
+    } = row;
+    Member {
+        id,
+        name,
+        peer,
+        api,
+        witness,
+    }
 }
 
 fn tail((lease, until): (Millis, Timestamp)) -> LeaseTail {
@@ -227,6 +239,7 @@ fn node(row: v1::NodeRow) -> Node {
         generation,
         sequence,
         extended,
+        containment,
         trail,
     } = row;
     let mut kept = Attributes::kept(attributes_removed);
@@ -253,6 +266,7 @@ fn node(row: v1::NodeRow) -> Node {
         generation,
         sequence,
         extended: extended.map(tail),
+        containment,
         instances: Vec::new(),
         planned: Loads::default(),
         trail: trail.map(event),

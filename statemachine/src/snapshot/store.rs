@@ -68,8 +68,20 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
 }
 
 fn member(row: &Member) -> v1::MemberRow {
-    let Member { id, name, peer, api } = row.clone();
-    v1::MemberRow { id, name, peer, api }
+    let Member {
+        id,
+        name,
+        peer,
+        api,
+        witness,
+    } = row.clone();
+    v1::MemberRow {
+        id,
+        name,
+        peer,
+        api,
+        witness,
+    }
 }
 
 fn tail(tail: LeaseTail) -> (crate::time::Millis, crate::time::Timestamp) {
@@ -102,6 +114,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         generation,
         sequence,
         extended,
+        containment,
         instances: _,
         planned: _,
         trail,
@@ -135,6 +148,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         generation: *generation,
         sequence: *sequence,
         extended: extended.map(tail),
+        containment: *containment,
         trail: trail.map(event),
     }
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Generation, Index, MemberId, NodeId, NodeName, PackageName, SessionId};
-use crate::log::v1::{Capacity, ClusterSpec, EndCause, GroupSpec, Mode, PackageSpec, RequestId, Wish};
+use crate::log::v1::{Capacity, ClusterSpec, Containment, EndCause, GroupSpec, Mode, PackageSpec, RequestId, Wish};
 use crate::time::{Millis, Timestamp};
 
 /// The whole state.
@@ -82,6 +82,9 @@ pub struct MemberRow {
     pub peer: Vec<String>,
     /// Where its API is.
     pub api: String,
+    /// It only votes and stores.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub witness: bool,
 }
 
 /// When something was.
@@ -139,6 +142,9 @@ pub struct NodeRow {
     pub sequence: u64,
     /// An extended lease: its length and when it has surely ended.
     pub extended: Option<(Millis, Timestamp)>,
+    /// How its packages' processes are held together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
     /// The last event about it.
     pub trail: Option<EventRow>,
 }

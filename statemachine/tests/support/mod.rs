@@ -88,6 +88,8 @@ impl World {
             capacity,
             labels: Default::default(),
             api: format!("{name}:7400"),
+            containment: None,
+            cut_off: options.cut_off,
         })
     }
 
@@ -179,6 +181,7 @@ impl World {
 pub struct Registration {
     /// It names the session before as ended.
     pub clean: bool,
+    pub cut_off: Option<Millis>,
     pub machine: Option<String>,
     pub nonce: Option<String>,
 }

@@ -6,7 +6,7 @@
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
 //! | `group NAME [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
-//! | `up NODE [clean] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
+//! | `up NODE [clean] [cut_off=MS] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
@@ -182,6 +182,7 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             name: node(),
             peer: vec!["127.0.0.1:3".into()],
             api: "127.0.0.1:4".into(),
+            witness: rest.get(1) == Some(&"witness"),
         },
         _ => observation(world, verb, rest),
     }
@@ -257,10 +258,10 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
                 }
             }
             "on_quorum_loss" => {
-                spec.on_quorum_loss = if value == "freeze" {
-                    OnQuorumLoss::Freeze
-                } else {
-                    OnQuorumLoss::Stop
+                spec.on_quorum_loss = match value {
+                    "freeze" => OnQuorumLoss::Freeze,
+                    "reset" => OnQuorumLoss::Reset,
+                    _ => OnQuorumLoss::Stop,
                 }
             }
             "command" => spec.run.command = vec![value.to_string()],
@@ -277,6 +278,9 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
 fn up(world: &mut World, rest: &[&str]) -> Command {
     let mut options = Registration {
         clean: rest.contains(&"clean"),
+        cut_off: rest
+            .iter()
+            .find_map(|word| word.strip_prefix("cut_off=")?.parse().ok().map(Millis)),
         ..Registration::default()
     };
     let mut capacity = Vec::new();

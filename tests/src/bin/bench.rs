@@ -1,7 +1,7 @@
 //! Measures paceline on this machine: see `scripts/bench`.
 //!
 //! ```text
-//! bench failover [--runs N]
+//! bench failover [--runs N] [--lease 1s]
 //! bench writes [--rounds N] [--seconds N] [--clients N,…] [--leader] [--alone]
 //! bench saturation [--seconds N] [--clients N] [--hogs N] [--lease 1s]
 //! ```
@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
     }
     options.measure = seconds.unwrap_or(options.measure);
     match what.as_str() {
-        "failover" => failover::run(runs),
+        "failover" => failover::run(runs, &lease),
         "writes" => writes::run(&options),
         "saturation" => saturation::run(&SaturationOptions {
             measure: seconds.unwrap_or(SATURATION),

@@ -1,7 +1,7 @@
 //! Simulates whole clusters with the real openraft, by seed.
 //!
 //! ```text
-//! simulate_raft --seed 7 [--seconds 20] [--plant NAME] [--print]   one run, in this process
+//! simulate_raft --seed 7 [--seconds 20] [--plant NAME] [--scope NAME] [--print]   one run, in this process
 //! simulate_raft --seeds 1..101 [--seconds 20] [--jobs 2]           many, each in a process of its own
 //! ```
 //!
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::libc;
-use tests::consensus::{Plant, Settings, run, virtual_time};
+use tests::consensus::{Plant, Scope, Settings, run, virtual_time};
 
 const SECONDS: u64 = 20;
 /// A run that takes longer than this hangs: some task wakes itself without end.
@@ -28,6 +28,7 @@ struct Options {
     seconds: u64,
     jobs: usize,
     plant: Option<String>,
+    scope: Option<String>,
     print: bool,
 }
 
@@ -48,6 +49,7 @@ fn options() -> anyhow::Result<Options> {
         seconds: SECONDS,
         jobs: 1,
         plant: None,
+        scope: None,
         print: false,
     };
     let mut words = std::env::args().skip(1);
@@ -64,9 +66,10 @@ fn options() -> anyhow::Result<Options> {
             "--seconds" => options.seconds = value()?.parse().context("--seconds takes a number")?,
             "--jobs" => options.jobs = value()?.parse::<usize>().context("--jobs takes a number")?.max(1),
             "--plant" => options.plant = Some(value()?),
+            "--scope" => options.scope = Some(value()?),
             "--print" => options.print = true,
             other => bail!(
-                "{other:?} is not known; try --seed 7, --seeds 1..101, --seconds 20, --jobs 2, --plant NAME, --print"
+                "{other:?} is not known; try --seed 7, --seeds 1..101, --seconds 20, --jobs 2, --plant NAME, --scope NAME, --print"
             ),
         }
     }
@@ -83,6 +86,10 @@ fn one(options: &Options, seed: u64) -> anyhow::Result<ExitCode> {
         let known = Plant::ALL.map(|(known, _)| known).join(", ");
         settings.plant = Some(Plant::named(name).with_context(|| format!("no fault {name:?}; there are: {known}"))?);
     }
+    if let Some(name) = &options.scope {
+        settings.scope =
+            Scope::named(name).with_context(|| format!("no scope {name:?}; there are: all, minority, leader"))?;
+    }
     let begun = Instant::now();
     let report = run(settings);
     let wall = begun.elapsed().as_secs_f64();
@@ -94,10 +101,12 @@ fn one(options: &Options, seed: u64) -> anyhow::Result<ExitCode> {
         Some(violation) => {
             println!("FAILED seed={seed} wall={wall:.2} {report}");
             println!("  {violation}");
-            let plant = options
-                .plant
-                .as_ref()
-                .map_or(String::new(), |plant| format!(" --plant {plant}"));
+            let word = |name: &str, value: &Option<String>| {
+                value
+                    .as_ref()
+                    .map_or(String::new(), |value| format!(" --{name} {value}"))
+            };
+            let plant = word("plant", &options.plant) + &word("scope", &options.scope);
             println!(
                 "  replay: simulate_raft --seed {seed} --seconds {}{plant} --print",
                 options.seconds
@@ -200,6 +209,9 @@ fn child(options: &Options, seed: u64) -> anyhow::Result<Child> {
         .stderr(Stdio::piped());
     if let Some(plant) = &options.plant {
         command.args(["--plant", plant]);
+    }
+    if let Some(scope) = &options.scope {
+        command.args(["--scope", scope]);
     }
     if options.print {
         command.arg("--print");

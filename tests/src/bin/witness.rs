@@ -7,7 +7,8 @@
 //! It appends its records (see `tests::witness`) to a file of its own under `DIRECTORY/UNIT`, a beat every 10 ms while it
 //! is active, and holds `flock` on `DIRECTORY/UNIT/lock` while it is: the kernel drops the lock at its death, so an
 //! overlap is exact even under SIGKILL. With `--way control` it connects to `PACELINE_CONTROL` and is told of changes
-//! of mode there; with `--way start` it knows only what it was started with.
+//! of mode there; with `--way start` it knows only what it was started with. With each beat it writes its fencing token to
+//! `DIRECTORY/UNIT/resource`, which all programs of the unit share.
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
@@ -22,6 +23,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
+use tests::resource::{self, TokenWrite};
 use tests::wait::monotonic_ns;
 use tests::witness::{BEAT_MS, Kind, Record};
 
@@ -73,6 +75,7 @@ impl Options {
 
 struct Witness {
     file: File,
+    resource: File,
     lock_path: PathBuf,
     lock: Option<Flock<File>>,
     unit: String,
@@ -98,8 +101,13 @@ impl Witness {
         let pid = host_pid()?;
         let path = directory.join(format!("{node}-{package}-{pid}-{}.log", monotonic_ns()));
         let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let resource = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(directory.join(resource::FILE))?;
         let mut witness = Self {
             file,
+            resource,
             lock_path: directory.join("lock"),
             lock: None,
             unit,
@@ -160,6 +168,17 @@ impl Witness {
         Ok(self.file.write_all(format!("{record}\n").as_bytes())?)
     }
 
+    /// One write to the resource, as a program would make it that hands its token over.
+    fn write_token(&mut self) -> anyhow::Result<()> {
+        let write = TokenWrite {
+            token: self.epoch,
+            node: self.node.clone(),
+            package: self.package.clone(),
+            pid: self.pid,
+        };
+        Ok(self.resource.write_all(format!("{write}\n").as_bytes())?)
+    }
+
     fn run(&mut self, options: &Options, signals: &SignalFd) -> anyhow::Result<()> {
         let mut control = if options.control { Control::connect()? } else { None };
         loop {
@@ -182,6 +201,7 @@ impl Witness {
             }
             if self.mode == "active" {
                 self.write(Kind::Beat)?;
+                self.write_token()?;
             }
         }
     }

@@ -138,8 +138,8 @@ impl Simulation {
             node.map(|node| Command::SetAttribute {
                 node,
                 key: format!("a{}", draw % 20),
-                value: (!draw.is_multiple_of(7)).then(|| (draw % 1000).to_string()),
                 expect: None,
+                value: (!draw.is_multiple_of(7)).then(|| (draw % 1000).to_string()),
             })
         } else {
             None

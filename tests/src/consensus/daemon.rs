@@ -77,6 +77,12 @@ impl Daemon {
         self.session.as_ref().is_some_and(|session| session.deadline > now)
     }
 
+    /// Its node and session.
+    #[must_use]
+    pub fn session(&self) -> Option<(NodeId, SessionId)> {
+        self.session.as_ref().map(|session| (session.node, session.id))
+    }
+
     fn registration(&self) -> Option<Proposal> {
         let name = NodeName::new(&format!("d{}", self.number + 1)).ok()?;
         let number = self.registrations;
@@ -91,6 +97,8 @@ impl Daemon {
                 capacity: Capacity::default(),
                 labels: BTreeMap::new(),
                 api: format!("d{}:api", self.number + 1),
+                containment: None,
+                cut_off: None,
             }),
         })
     }
@@ -236,7 +244,13 @@ impl Simulation {
             session.answered = sent;
             session.sent.retain(|_, other| *other > sent);
         }
+        // What was left of the lease when its extension came.
+        let left = (session.deadline != 0).then(|| session.deadline.saturating_sub(self.now));
         session.deadline = session.deadline.max(deadline);
+        if let Some(left) = left {
+            let soft = session.grant.soft.0 * 1_000_000;
+            self.report.count_lease(left, soft);
+        }
         let id = session.id;
         self.note("renewed", number, id.0, &[]);
         self.granted(id, sent, deadline);

@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use statemachine::command::{ClusterSpec, Command, ConfigChange};
+use statemachine::log::v1::Proposal;
+use statemachine::time::Millis;
+
 use super::host::Moment;
+use super::plan::Scope;
 use super::random::Random;
 use super::server::{Ask, Told};
 use super::simulation::{Asker, Event, Pause, Simulation};
@@ -11,9 +16,9 @@ use super::simulation::{Asker, Event, Pause, Simulation};
 /// A server that is off is switched on again after this.
 const OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(3000));
 /// What is broken otherwise is mended after this.
-const BROKEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(4000));
+const BROKEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(3000));
 /// A paused server goes on after this.
-const PAUSED: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(3500));
+const PAUSED: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(2500));
 /// A daemon that stands still goes on after this.
 const STILL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(5000));
 /// A slow disk takes so long for a sync.
@@ -43,6 +48,8 @@ pub struct Faults {
     removing: BTreeSet<usize>,
     /// Who led last.
     leader: Option<usize>,
+    /// There was one.
+    begun: bool,
     /// No more faults come.
     pub over: bool,
 }
@@ -67,10 +74,22 @@ impl Faults {
         self.leader = Some(server);
     }
 
+    /// Whether there was a fault.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Whether a member is being removed.
     #[must_use]
     pub fn membership_changes(&self) -> bool {
         !self.removing.is_empty()
+    }
+
+    /// Whether a server is being removed or was.
+    #[must_use]
+    pub fn was_asked_to_remove(&self, server: usize) -> bool {
+        self.removing.contains(&server)
     }
 
     /// The servers that are being removed.
@@ -106,12 +125,28 @@ const KINDS: [(&str, u64); 21] = [
 ];
 
 /// The same for what concerns clocks and daemons.
-const OTHER_KINDS: [(&str, u64); 4] = [
+const OTHER_KINDS: [(&str, u64); 5] = [
     ("daemon stands still", 6),
     ("wall clock set", 2),
     ("clock rate changed", 3),
-    ("lease extended", 0),
+    ("lease extended", 4),
+    ("lease changed", 3),
 ];
+
+/// What hits a server that does not lead.
+const MINORITY_KINDS: [&str; 8] = [
+    "crash",
+    "pause",
+    "suspend",
+    "slow disk",
+    "hanging disk",
+    "follower cut off",
+    "follower not heard",
+    "follower hears nobody",
+];
+
+/// What hits the leader alone.
+const LEADER_KINDS: [&str; 3] = ["crash of the leader", "leader cut off", "pause of the leader"];
 
 fn choose(random: &mut Random) -> &'static str {
     let all = || KINDS.iter().chain(&OTHER_KINDS);
@@ -132,18 +167,27 @@ impl Simulation {
         if self.faults.over {
             return;
         }
-        let pause = self.random.time(Duration::from_millis(20), self.settings.fault_pause);
+        let scope = self.settings.scope;
+        let pause = match scope {
+            Scope::All => self.random.time(Duration::from_millis(20), self.settings.fault_pause),
+            Scope::Minority | Scope::Leader => self.random.time(BROKEN.1, BROKEN.1 * 2),
+        };
         self.plan(pause, Event::Fault);
-        let kind = choose(&mut self.random);
+        let kind = match scope {
+            Scope::All => choose(&mut self.random),
+            Scope::Minority => MINORITY_KINDS[self.random.index(MINORITY_KINDS.len())],
+            Scope::Leader => LEADER_KINDS[self.random.index(LEADER_KINDS.len())],
+        };
         if self.inject(kind) {
             self.report.count(kind);
+            self.faults.begun = true;
             self.note(kind, 0, 0, &[]);
         }
     }
 
     /// Breaks something; answers whether there was something to break.
     fn inject(&mut self, kind: &str) -> bool {
-        let Some(victim) = self.some_running() else {
+        let Some(mut victim) = self.some_running() else {
             return false;
         };
         let leader = self
@@ -151,6 +195,14 @@ impl Simulation {
             .leader
             .filter(|at| self.servers[*at].power.is_some())
             .unwrap_or(victim);
+        if self.settings.scope == Scope::Minority {
+            if !self.all_joined() || !self.is_led() {
+                return false;
+            }
+            while victim == leader {
+                victim = self.random.index(self.servers.len());
+            }
+        }
         match kind {
             "crash" => self.crash_for_a_while(victim),
             "crash of the leader" => self.crash_for_a_while(leader),
@@ -175,7 +227,8 @@ impl Simulation {
                 return self.pause(at, pause);
             }
             "slow disk" | "hanging disk" => {
-                let at = if self.random.chance(5000) { leader } else { victim };
+                let leads = self.settings.scope == Scope::All && self.random.chance(5000);
+                let at = if leads { leader } else { victim };
                 self.servers[at].sync = if kind == "slow disk" { SLOW_DISK } else { HANGING_DISK };
                 self.mend_later();
             }
@@ -208,7 +261,21 @@ impl Simulation {
                 let now = self.now;
                 self.servers[victim].clock.set_rate(now, rate);
             }
-            "lease extended" => return false,
+            "lease changed" => self.change_the_lease(victim),
+            "lease extended" => return self.extend_a_lease(victim),
+            "follower cut off" => {
+                let all = self.servers.len();
+                self.network.separate(&[victim].into(), all);
+                self.network_broken();
+            }
+            "follower not heard" | "follower hears nobody" => {
+                for other in (0..self.servers.len()).filter(|other| *other != victim) {
+                    let heard = kind == "follower hears nobody";
+                    let (from, to) = if heard { (other, victim) } else { (victim, other) };
+                    self.network.cut(from, to);
+                }
+                self.network_broken();
+            }
             _ => self.break_network(kind, leader),
         }
         true
@@ -241,8 +308,46 @@ impl Simulation {
             }
             _ => self.network.disturb(SLOW_NETWORK, self.settings.loss),
         }
+        self.network_broken();
+    }
+
+    fn network_broken(&mut self) {
         self.faults.network = self.faults.next + 1;
         self.mend_later();
+    }
+
+    /// An operator sets another lease for the whole cluster.
+    fn change_the_lease(&mut self, server: usize) {
+        let lease = Millis([1000, 1500, 2000, 3000][self.random.index(4)]);
+        let spec = ClusterSpec {
+            name: "changed".to_owned(),
+            lease,
+            min_nodes: 1,
+            start_wait: Millis(1000),
+        };
+        let proposal = Proposal {
+            request: None,
+            command: Command::Configure {
+                expect: None,
+                changes: vec![ConfigChange::PutCluster(spec)],
+            },
+        };
+        self.settings.lease = lease;
+        self.ask(Asker::Operator, server, Ask::Propose(Box::new(proposal)));
+    }
+
+    /// A daemon asks for a longer lease,as before a planned restart.
+    fn extend_a_lease(&mut self, server: usize) -> bool {
+        let daemon = self.random.index(self.daemons.len().max(1));
+        let session = self.daemons.get(daemon).and_then(super::daemon::Daemon::session);
+        let Some((node, session)) = session else { return false };
+        let lease = Millis(self.random.between(1500, 8000));
+        let proposal = Proposal {
+            request: None,
+            command: Command::ExtendLease { node, session, lease },
+        };
+        self.ask(Asker::Operator, server, Ask::Propose(Box::new(proposal)));
+        true
     }
 
     fn mend_later(&mut self) {
@@ -326,7 +431,8 @@ impl Simulation {
         }
     }
 
-    fn removed(&mut self, server: usize) {
+    /// A server has left for good.
+    pub(super) fn removed(&mut self, server: usize) {
         if self.faults.removing.remove(&server) {
             self.crash(server);
             self.servers[server].removed = true;

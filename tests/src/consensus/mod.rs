@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod delivery;
 pub mod disk;
 pub mod faults;
 pub mod host;
@@ -26,6 +27,6 @@ pub mod simulation;
 pub mod virtual_time;
 pub mod watch;
 
-pub use plan::{Plant, Settings};
+pub use plan::{Plant, Scope, Settings};
 pub use report::Report;
 pub use run::run;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use server::raft::RaftTuning;
 use server::storage::FatalAction;
-use server::timers::Timers;
+use server::timers::{LEASE_DEFAULT, Timers};
 use statemachine::time::Millis;
 
 use super::random::Random;
@@ -41,6 +41,35 @@ impl Plant {
     }
 }
 
+/// Whom faults hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody.
+    All,
+    /// One server at a time that does not lead: then the leader must never change, whoever comes and goes (I15).
+    Minority,
+    /// The leader alone, one after the other, with time between them: then no lease may end by it.
+    Leader,
+}
+
+impl Scope {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("all", Self::All),
+        ("minority", Self::Minority),
+        ("leader", Self::Leader),
+    ];
+
+    /// Of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, scope)| scope)
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -52,6 +81,8 @@ pub struct Settings {
     pub plant: Option<Plant>,
     /// Servers at the start.
     pub servers: usize,
+    /// Whether one of them is a witness.
+    pub witness: bool,
     /// Clients that write and read.
     pub clients: usize,
     /// Nodes whose daemons renew.
@@ -74,6 +105,8 @@ pub struct Settings {
     pub snapshot_entries: u64,
     /// And so many are kept behind it.
     pub kept_entries: u64,
+    /// Whom faults hit.
+    pub scope: Scope,
     /// Between two faults, at most.
     pub fault_pause: Duration,
     /// Whether every event is printed.
@@ -91,12 +124,28 @@ impl Settings {
         let slow_network = random.chance(2500);
         let slow_disk = random.chance(2500);
         let micros = Duration::from_micros;
-        let lease = [1000, 1000, 1000, 2000][random.index(4)];
+        let scopes = [
+            Scope::All,
+            Scope::All,
+            Scope::All,
+            Scope::All,
+            Scope::Minority,
+            Scope::Leader,
+        ];
+        let scope = scopes[random.index(6)];
+        // Another lease than a new cluster's makes the lead go round once, for the sake of Raft's timers.
+        let lease = if scope == Scope::All {
+            [1000, 1000, 1000, 2000][random.index(4)]
+        } else {
+            1000
+        };
         Self {
             seed,
             faults_for,
             plant: None,
             servers: [3, 3, 5, 4][random.index(4)],
+            // A witness gives the lead away, so the lead may change without a fault.
+            witness: scope == Scope::All && random.chance(2500),
             clients: usize::try_from(random.between(2, 8)).unwrap_or(4),
             daemons: usize::try_from(random.between(2, 5)).unwrap_or(3),
             lease: Millis(lease),
@@ -116,7 +165,8 @@ impl Settings {
             think: Duration::from_millis(random.between(2, 60)),
             snapshot_entries: random.between(100, 400),
             kept_entries: random.between(10, 80),
-            fault_pause: Duration::from_millis(random.between(300, 2500)),
+            fault_pause: Duration::from_millis([400, 1000, 2500, 5000][random.index(4)]),
+            scope,
             print: false,
         }
     }
@@ -125,7 +175,8 @@ impl Settings {
     #[must_use]
     pub fn tuning(&self) -> RaftTuning {
         RaftTuning {
-            timers: Timers::of(self.lease),
+            // As a server does that has not been told of another lease yet.
+            timers: Timers::of(LEASE_DEFAULT),
             on_fatal: FatalAction::Keep,
             snapshot_entries: self.snapshot_entries,
             kept_entries: self.kept_entries,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use server::raft::{Answer, Fact};
-use server::storage::{LogEntry, Payload};
+use server::storage::{EventRecord, LogEntry, Payload};
 use statemachine::command::{Command, RequestId};
 use statemachine::id::{Index, NodeId, SessionId, Term};
 use statemachine::{Accepted, Applied, Outcome, State};
@@ -46,6 +46,8 @@ pub struct Reference {
     entries: Vec<(u64, u64)>,
     /// By command index, beginning with 1.
     records: Vec<Record>,
+    /// What the journals must hold: index and sequence of each event, and its kind.
+    events: Vec<(u64, u32, &'static str)>,
     /// Keys of accepted commands, and where each took effect.
     effects: BTreeMap<RequestId, Index>,
 }
@@ -58,6 +60,7 @@ impl Reference {
             state: State::new(),
             entries: Vec::new(),
             records: Vec::new(),
+            events: Vec::new(),
             effects: BTreeMap::new(),
         }
     }
@@ -135,6 +138,11 @@ impl Reference {
                 entry.index
             ));
         }
+        let told = applied
+            .events
+            .iter()
+            .map(|event| (event.id.index.0, event.id.sequence, event.kind_name()));
+        self.events.extend(told);
         self.records.push(Record {
             request: entry.request.clone(),
             outcome: applied.outcome,
@@ -163,6 +171,30 @@ impl Reference {
             term: *term,
         };
         sessions.iter().filter(present).map(lost).collect()
+    }
+
+    /// Whether a journal holds every event once, in order, and no other (I19, I20).
+    ///
+    /// # Errors
+    /// In words, where it differs.
+    pub fn compare_journal(&self, found: &[EventRecord]) -> Result<(), String> {
+        for (at, expected) in self.events.iter().enumerate() {
+            let found = found
+                .get(at)
+                .map(|found| (found.index, found.sequence, found.kind.as_str()));
+            if found != Some(*expected) {
+                return Err(format!(
+                    "I20: event {at} of the journal is {found:?}, but it should be {expected:?}"
+                ));
+            }
+        }
+        match found.get(self.events.len()) {
+            Some(more) => Err(format!(
+                "I20: the journal has an event of command {} too many",
+                more.index
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Whether a server's entry is the one that was committed at its index.

@@ -30,8 +30,8 @@ pub struct Report {
     pub lost: u64,
     /// Leaders, one a term.
     pub leaders: u64,
-    /// Snapshots that came from another server.
-    pub snapshots_received: u64,
+    /// Snapshots sent to another server.
+    pub snapshots_sent: u64,
     /// How long it took to heal, in milliseconds.
     pub healed_ms: u64,
     /// Faults and what else is counted, by kind.
@@ -39,6 +39,15 @@ pub struct Report {
 }
 
 impl Report {
+    /// Counts how close a lease came to its end before it was renewed.
+    pub fn count_lease(&mut self, left: u64, soft: u64) {
+        if left == 0 {
+            self.count("lease ended");
+        } else if left < soft {
+            self.count("soft stop begun");
+        }
+    }
+
     /// Counts something.
     pub fn count(&mut self, kind: &str) {
         if let Some(count) = self.counts.get_mut(kind) {
@@ -54,7 +63,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "trace={:016x} seconds={:.1} events={} messages={} commands={} entries={} acknowledged={} reads={} renewals={} lost={} \
-             leaders={} snapshots_received={} healed_ms={}",
+             leaders={} snapshots_sent={} healed_ms={}",
             self.trace,
             self.seconds,
             self.events,
@@ -66,7 +75,7 @@ impl fmt::Display for Report {
             self.renewals,
             self.lost,
             self.leaders,
-            self.snapshots_received,
+            self.snapshots_sent,
             self.healed_ms
         )?;
         for (kind, count) in &self.counts {

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use server::storage::EventFilter;
+use server::timers::Timers;
+use statemachine::id::Index;
+
 use super::host::Moment;
 use super::plan::Settings;
 use super::report::Report;
@@ -15,10 +19,14 @@ const CALM: Duration = Duration::from_secs(2);
 const HEALED_WITHIN: Duration = Duration::from_secs(10);
 /// And everybody must hear of it, and have applied all, within this.
 const EQUAL_WITHIN: Duration = Duration::from_secs(10);
+/// A change of the lease is through within this: one server after the other starts again.
+const TIMED_WITHIN: Duration = Duration::from_secs(30);
 /// Then nothing may change for so long.
 const STEADY: Duration = Duration::from_secs(5);
 /// Sessions that were not renewed during the faults may be declared lost until then.
 const LATE_LOSSES: Duration = Duration::from_secs(4);
+/// Events of one page of a journal.
+const PAGE: usize = 1000;
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -76,6 +84,12 @@ fn heal(simulation: &mut Simulation) -> Result<(), String> {
         "I15: every server has joined",
         Simulation::all_joined,
     )?;
+    wait(
+        simulation,
+        TIMED_WITHIN,
+        "every server has the timers of the lease",
+        Simulation::all_timed,
+    )?;
     // A change of the membership may have come with it; from here on nothing has a reason to change.
     wait(
         simulation,
@@ -97,6 +111,13 @@ fn heal(simulation: &mut Simulation) -> Result<(), String> {
         "I11: every server has applied all",
         Simulation::all_equal,
     )?;
+    wait(
+        simulation,
+        EQUAL_WITHIN,
+        "I19: no journal has a gap",
+        Simulation::no_gaps,
+    )?;
+    simulation.check_journals()?;
     simulation.check_state()
 }
 
@@ -171,7 +192,7 @@ impl Drop for Folder {
 
 impl Simulation {
     /// Whether one server leads and may act, and all others know it.
-    fn is_led(&self) -> bool {
+    pub(super) fn is_led(&self) -> bool {
         let mut leaders = Vec::new();
         let mut known = Vec::new();
         for server in self.servers.iter().filter(|server| !server.removed) {
@@ -189,11 +210,18 @@ impl Simulation {
         leaders.len() == 1 && known.iter().all(|known| *known == leaders[0])
     }
 
-    fn all_joined(&self) -> bool {
+    pub(super) fn all_joined(&self) -> bool {
         let joined = |server: &super::simulation::Server| {
             server.removed || server.power.as_ref().is_some_and(|power| power.run.has_joined())
         };
         self.faults.removing().is_empty() && self.servers.iter().all(joined)
+    }
+
+    /// Whether every server runs with Raft's timers of the cluster's lease: until then the lead goes round once.
+    fn all_timed(&self) -> bool {
+        let lease = self.reference.state().cluster().map(|cluster| cluster.spec.lease);
+        let wanted = lease.map(|lease| Timers::of(lease).heartbeat_ms);
+        self.nodes().all(|(_, node)| Some(node.timers().heartbeat_ms) == wanted)
     }
 
     fn all_equal(&self) -> bool {
@@ -202,6 +230,42 @@ impl Simulation {
             .iter()
             .filter(|server| !server.removed)
             .all(|server| server.power.as_ref().is_some_and(|power| power.seen.applied == applied))
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (&str, server::raft::RaftNode)> {
+        let present = self.servers.iter().filter(|server| !server.removed);
+        present.filter_map(|server| Some((server.name.as_str(), server.power.as_ref()?.run.node()?)))
+    }
+
+    fn no_gaps(&self) -> bool {
+        self.nodes().all(|(_, node)| node.journal().gaps().is_empty())
+    }
+
+    /// Every server's journal tells what happened, whole.
+    fn check_journals(&self) -> Result<(), String> {
+        for (name, node) in self.nodes() {
+            let mut events = Vec::new();
+            let mut after = Index(0);
+            loop {
+                let filter = EventFilter {
+                    after: Some(after),
+                    ..EventFilter::default()
+                };
+                let page = node
+                    .journal()
+                    .read(&filter, PAGE)
+                    .map_err(|error| format!("{name}: {error}"))?;
+                events.extend(page.events);
+                match page.next_after.filter(|_| page.more) {
+                    Some(next) => after = next,
+                    None => break,
+                }
+            }
+            self.reference
+                .compare_journal(&events)
+                .map_err(|text| format!("{name}: {text}"))?;
+        }
+        Ok(())
     }
 
     fn stop_clients(&mut self) {

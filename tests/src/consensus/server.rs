@@ -1,7 +1,6 @@
 //! A server of the cluster as it runs on a host: the product's Raft node with its routes and its leases, on a simulated
 //! network and disk.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -199,6 +198,7 @@ pub struct Run {
 struct Inner {
     up: Option<Up>,
     joined: bool,
+    starts_again: bool,
     failed: Option<String>,
 }
 
@@ -240,6 +240,11 @@ impl Run {
             });
             let (failed, watching) = (node.failed(), run.clone());
             tokio::spawn(async move { watching.fail(failed.await) });
+            let (again, watching) = (node.starts_again(), run.clone());
+            tokio::spawn(async move {
+                again.await;
+                watching.lock().starts_again = true;
+            });
             match node.join().await {
                 Ok(()) => run.lock().joined = true,
                 Err(error) => run.fail(error.to_string()),
@@ -261,6 +266,12 @@ impl Run {
     #[must_use]
     pub fn has_joined(&self) -> bool {
         self.lock().joined
+    }
+
+    /// Whether it is to end in order and to be started again, for Raft's timers of another lease.
+    #[must_use]
+    pub fn starts_again(&self) -> bool {
+        self.lock().starts_again
     }
 
     /// Why it has stopped for good, once it has.
@@ -313,10 +324,10 @@ impl Up {
     async fn answer(&self, ask: Ask, plant: Option<Plant>) -> Told {
         match ask {
             Ask::Propose(proposal) => Told::Proposed(self.node.propose(*proposal).await),
-            Ask::Read if plant == Some(Plant::ReadWithoutRound) => Told::Read(Ok(self.read())),
+            Ask::Read if plant == Some(Plant::ReadWithoutRound) && self.leads() => Told::Read(Ok(self.read())),
             Ask::Read => Told::Read(self.node.read_barrier().await.map(|()| self.read())),
             Ask::Renew(node, session) if plant == Some(Plant::RenewalWithoutRound) => {
-                Told::Renewed(self.renew_without_round(node, session))
+                Told::Renewed(self.renew_without_round(node, session).await)
             }
             Ask::Renew(node, session) => Told::Renewed(self.leases.renew(node, session).await),
             Ask::HandOver(to) => Told::Changed(self.node.transfer_leader(to).await),
@@ -329,16 +340,17 @@ impl Up {
         (state.applied(), statemachine::digest(&state))
     }
 
-    /// The planted fault: whoever believes to lead answers at once.
-    fn renew_without_round(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
-        let state = self.node.state();
-        if !self.node.leadership().borrow().is_leader {
-            return Err(RenewError::NotLeader {
-                leader: self.node.leader_address(),
-            });
-        }
-        if state.node(node).and_then(statemachine::node::Node::session) != Some(session) {
-            return Err(RenewError::SessionEnded);
+    fn leads(&self) -> bool {
+        self.node.leadership().borrow().is_leader
+    }
+
+    /// The planted fault: whoever believes to lead answers soon, whether a round has confirmed it or not.
+    async fn renew_without_round(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
+        const SOON: Duration = Duration::from_millis(50);
+        match tokio::time::timeout(SOON, self.leases.renew(node, session)).await {
+            Ok(Err(RenewError::NoQuorum)) | Err(_) if self.leads() => {}
+            Ok(answer) => return answer,
+            Err(_) => return Err(RenewError::NoQuorum),
         }
         let timers = self.node.timers();
         Ok(RenewalGrant {
@@ -350,15 +362,25 @@ impl Up {
     }
 }
 
+/// What a server is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It may lead.
+    Server,
+    /// It votes, and gets the lead last.
+    Witness,
+}
+
 /// What a server is started with.
 #[must_use]
-pub fn options(directory: &Path, name: &str, join: &[String]) -> RaftOptions {
+pub fn options(directory: &Path, name: &str, join: &[String], role: Role) -> RaftOptions {
     RaftOptions {
         data_dir: directory.to_owned(),
         name: name.to_owned(),
         peer: vec![address(name)],
         api: format!("{name}:api"),
         join: join.to_vec(),
+        witness: role == Role::Witness,
     }
 }
 
@@ -366,10 +388,4 @@ pub fn options(directory: &Path, name: &str, join: &[String]) -> RaftOptions {
 #[must_use]
 pub fn address(name: &str) -> String {
     format!("{name}:peer")
-}
-
-/// The labels of a node: none.
-#[must_use]
-pub fn no_labels() -> BTreeMap<String, String> {
-    BTreeMap::new()
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::client::Client;
 use super::daemon::Daemon;
+use super::delivery::Call;
 use super::disk::{Disk, Next};
 use super::faults::Faults;
 use super::host::{Host, HostClock, Moment};
@@ -20,19 +21,17 @@ use super::plan::{Plant, Settings};
 use super::random::Random;
 use super::reference::{Reference, hash};
 use super::report::Report;
-use super::server::{Ask, Message, Out, Outbox, Reply, Run, Told, address, options};
+use super::server::{Ask, Message, Out, Outbox, Role, Run, Told, address, options};
 use super::watch::{Seen, Watch};
 
+/// Where there is a witness, it is this server.
+const WITNESS: usize = 2;
 /// From one event to what follows from it at once.
 const AT_ONCE: Duration = Duration::from_micros(20);
-/// Connecting to a host that answers nothing is given up after this.
-const CONNECT_WAIT: Duration = Duration::from_millis(300);
 /// A client's or a daemon's message takes this long.
-const CLIENT_DELAY: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(3));
+pub(super) const CLIENT_DELAY: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(3));
 /// Slow work takes this long.
 const WORK: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
-/// What a follower answers to an append that it has stored, as the planted fault makes it up.
-const STORED: &[u8] = b"\x01\xa7Success";
 
 /// Who has asked a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +99,8 @@ pub struct Server {
     pub disk: Disk,
     /// Its files.
     pub directory: PathBuf,
+    /// What it is for.
+    pub role: Role,
     /// Whom it asks to be let in.
     pub join: Vec<String>,
     /// A sync takes this long.
@@ -117,7 +118,7 @@ pub struct Power {
     host: Host,
     /// What runs.
     pub run: Run,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     timer: u64,
     /// Since when it is paused, and how.
     pub paused: Option<(Moment, Pause)>,
@@ -150,10 +151,10 @@ pub struct Simulation {
     pub servers: Vec<Server>,
     /// Between them.
     pub network: Network,
-    calls: BTreeMap<u64, (usize, u64, usize, Reply)>,
-    next_call: u64,
-    questions: BTreeMap<u64, Asker>,
-    next_question: u64,
+    pub(super) calls: BTreeMap<u64, Call>,
+    pub(super) next_call: u64,
+    pub(super) questions: BTreeMap<u64, Asker>,
+    pub(super) next_question: u64,
     /// Those who write and read.
     pub clients: Vec<Client>,
     /// Those who renew.
@@ -223,6 +224,11 @@ impl Simulation {
             name,
             clock,
             disk: Disk::default(),
+            role: if self.settings.witness && number == WITNESS {
+                Role::Witness
+            } else {
+                Role::Server
+            },
             sync: self.settings.sync,
             removed: false,
             power: None,
@@ -356,9 +362,10 @@ impl Simulation {
             seen: Seen::default(),
         };
         let (run, outbox, disk) = (power.run.clone(), power.outbox.clone(), server.disk.clone());
-        let options = options(&server.directory, &server.name, &server.join);
+        let options = options(&server.directory, &server.name, &server.join, server.role);
         server.power = Some(power);
         self.note("start", number, 0, &[]);
+        self.reset_calls_to(number);
         self.enter(number, Box::new(move || run.start(&outbox, &disk, options, tuning)));
     }
 
@@ -372,6 +379,9 @@ impl Simulation {
         drop(power.run);
         power.host.cut(&server.clock, self.now);
         self.note("crash", number, 0, &[]);
+        if self.random.chance(5000) {
+            self.reset_calls_to(number);
+        }
     }
 
     fn resume(&mut self, number: usize, run: u64) {
@@ -389,7 +399,7 @@ impl Simulation {
     }
 
     /// Lets a server do its share of this moment, beginning with `work`.
-    fn enter(&mut self, number: usize, work: Box<dyn FnOnce()>) {
+    pub(super) fn enter(&mut self, number: usize, work: Box<dyn FnOnce()>) {
         let now = self.now;
         let server = &mut self.servers[number];
         let Some(power) = &mut server.power else { return };
@@ -428,89 +438,6 @@ impl Simulation {
                 let run = self.servers[number].runs;
                 self.plan(length, Event::Work(number, run, work, tell));
             }
-        }
-    }
-
-    fn send(&mut self, from: usize, message: Message, reply: Reply) {
-        self.note(message.method, from, message.body.len() as u64, &message.body);
-        self.report.messages += 1;
-        self.next_call += 1;
-        let call = self.next_call;
-        if call.is_multiple_of(4096) {
-            self.calls.retain(|_, (_, _, _, reply)| !reply.is_closed());
-        }
-        let Some(to) = self
-            .servers
-            .iter()
-            .position(|server| address(&server.name) == message.address)
-        else {
-            return;
-        };
-        self.calls.insert(call, (from, self.servers[from].runs, to, reply));
-        let delay = self.network.delay(&mut self.random);
-        let off = self.servers[to].power.is_none();
-        let cut = self.network.is_cut(from, to) || self.network.is_cut(to, from);
-        if (off || cut) && self.settings.plant == Some(Plant::FalseQuorum) && message.method == "append" {
-            self.plan(delay, Event::Outcome(call, Ok(Bytes::from_static(STORED))));
-        } else if off && self.random.chance(7000) {
-            self.plan(
-                delay * 2,
-                Event::Outcome(call, Err(unreachable(&message, "connection refused"))),
-            );
-        } else if off || cut {
-            // A new connection is given up early; over one that was open nothing more is heard.
-            if self.random.chance(5000) && message.wait > CONNECT_WAIT {
-                let outcome = Err(unreachable(&message, "no connection in time"));
-                self.plan(CONNECT_WAIT, Event::Outcome(call, outcome));
-            } else if !self.network.is_cut(from, to) && !off {
-                self.plan(delay, Event::Deliver(to, Some(call), message));
-            }
-        } else if self.network.loses(&mut self.random) {
-            self.report.count("message lost");
-        } else {
-            if self.network.doubles(&mut self.random) {
-                self.report.count("message doubled");
-                let later = self.network.delay(&mut self.random);
-                self.plan(later, Event::Deliver(to, None, message.clone()));
-            }
-            self.plan(delay, Event::Deliver(to, Some(call), message));
-        }
-    }
-
-    fn deliver(&mut self, to: usize, call: Option<u64>, message: Message) {
-        let Some(power) = &self.servers[to].power else { return };
-        let (run, outbox) = (power.run.clone(), power.outbox.clone());
-        let from = call.and_then(|call| self.calls.get(&call)).map(|(from, ..)| *from);
-        if from.is_some_and(|from| self.network.is_cut(from, to)) {
-            return;
-        }
-        self.enter(to, Box::new(move || run.deliver(&outbox, call.unwrap_or(0), &message)));
-    }
-
-    fn answer(&mut self, from: usize, call: u64, status: u16, body: Bytes) {
-        self.note("answer", from, u64::from(status), &body);
-        let Some((to, ..)) = self.calls.get(&call) else { return };
-        if self.network.is_cut(from, *to) || self.network.loses(&mut self.random) {
-            return;
-        }
-        let outcome = if status == 200 {
-            Ok(body)
-        } else {
-            Err(CallError::Refused {
-                address: address(&self.servers[from].name),
-                reason: String::from_utf8_lossy(&body).into_owned(),
-            })
-        };
-        let delay = self.network.delay(&mut self.random);
-        self.plan(delay, Event::Outcome(call, outcome));
-    }
-
-    fn outcome(&mut self, call: u64, outcome: Result<Bytes, CallError>) {
-        let Some((server, run, _, reply)) = self.calls.remove(&call) else {
-            return;
-        };
-        if self.servers[server].runs == run {
-            self.enter(server, Box::new(move || drop(reply.send(outcome))));
         }
     }
 
@@ -557,38 +484,6 @@ impl Simulation {
             }
         };
         self.enter(number, Box::new(tell));
-    }
-
-    /// A question on its way to a server; answers its number.
-    pub fn ask(&mut self, asker: Asker, server: usize, ask: Ask) -> u64 {
-        self.next_question += 1;
-        let question = self.next_question;
-        self.questions.insert(question, asker);
-        let delay = self.random.time(CLIENT_DELAY.0, CLIENT_DELAY.1);
-        if self.network.loses(&mut self.random) {
-            self.report.count("question lost");
-        } else {
-            self.plan(delay, Event::Ask(server, question, ask));
-        }
-        question
-    }
-
-    fn asked(&mut self, number: usize, question: u64, ask: Ask) {
-        let Some(power) = &self.servers[number].power else {
-            let delay = self.random.time(CLIENT_DELAY.0, CLIENT_DELAY.1);
-            self.plan(delay, Event::Told(question, Told::NotRunning));
-            return;
-        };
-        let (run, outbox, plant) = (power.run.clone(), power.outbox.clone(), self.settings.plant);
-        self.note("ask", number, question, &[]);
-        self.enter(number, Box::new(move || run.ask(&outbox, question, ask, plant)));
-    }
-}
-
-fn unreachable(message: &Message, reason: &str) -> CallError {
-    CallError::Unreachable {
-        address: message.address.clone(),
-        reason: reason.to_owned(),
     }
 }
 

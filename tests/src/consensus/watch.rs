@@ -1,14 +1,14 @@
 //! What every server is held to after each of its steps.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use server::raft::RaftNode;
 use statemachine::id::{Index, MemberId, SessionId, Term};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::host::Moment;
+use super::plan::Scope;
 use super::reference::Lost;
-use super::simulation::Simulation;
-
+use super::simulation::{Event, Simulation};
 /// What was seen of one run of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -35,6 +35,8 @@ pub struct Watch {
     lost: BTreeMap<SessionId, Moment>,
 }
 
+/// A server that wants to be started again is up after this.
+const AGAIN: Duration = Duration::from_millis(30);
 /// `K`: how long after a deadline the last process of a package may live, in nanoseconds.
 const KILL: Moment = server::timers::KILL_MS * 1_000_000;
 
@@ -62,6 +64,12 @@ impl Simulation {
             self.server_failed(number, &reason);
             return;
         }
+        if power.run.starts_again() {
+            self.report.count("server started again for other timers");
+            self.crash(number);
+            self.plan(AGAIN, Event::Start(number));
+            return;
+        }
         let Some(node) = power.run.node() else { return };
         if let Err(text) = self.look_at_node(number, &node) {
             self.violated(&format!("{}: {text}", self.servers[number].name));
@@ -71,7 +79,13 @@ impl Simulation {
     /// Every failure of a server must have a reason that the faults gave it (I18).
     fn server_failed(&mut self, number: usize, reason: &str) {
         let name = self.servers[number].name.clone();
-        if self.faults.explains_failure(number) || self.servers[number].removed {
+        let gone = self.reference.state().cluster().is_some()
+            && self.servers[number].runs > 2
+            && self.member_of(number).is_none();
+        if self.faults.was_asked_to_remove(number) && gone {
+            // It was removed while it was off, and says so.
+            self.removed(number);
+        } else if self.faults.explains_failure(number) {
             self.report.count("server stopped itself");
             self.crash(number);
             self.plan_restart(number);
@@ -96,6 +110,12 @@ impl Simulation {
             {
                 return Err(format!(
                     "I12: it leads in term {}, but member {other} did already",
+                    leadership.term.0
+                ));
+            }
+            if self.settings.scope == Scope::Minority && self.faults.has_begun() {
+                return Err(format!(
+                    "I15: it leads in term {} although the leader before was never disturbed",
                     leadership.term.0
                 ));
             }
@@ -253,7 +273,7 @@ impl Simulation {
             let text = format!(
                 "rule 5: session {} was declared lost at {:.6} s, and its renewal of {} us later is granted",
                 session.0,
-                std::time::Duration::from_nanos(*lost).as_secs_f64(),
+                Duration::from_nanos(*lost).as_secs_f64(),
                 (sent - lost) / 1000
             );
             self.violated(&text);

@@ -29,7 +29,7 @@ pub fn check(intervals: &[Interval], events: &[Event]) -> anyhow::Result<()> {
 }
 
 /// The number after the word `epoch`: events say it for people, and people compare it with what a program logged.
-fn epoch_in(text: &str) -> Option<u64> {
+pub(super) fn epoch_in(text: &str) -> Option<u64> {
     let mut words = text
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty());

@@ -5,19 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use client::wire::status::Status;
 
+use super::sight::Sight;
 use crate::cluster::{Cluster, START_LIMIT};
 use crate::wait::wait_for;
-
-/// What one server said of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// Which server.
-    pub node: String,
-    /// The index that it had applied.
-    pub index: u64,
-    /// The digest of its state there.
-    pub digest: String,
-}
 
 /// Compares all sights of equal index.
 ///
@@ -39,18 +29,22 @@ pub fn check(sights: &[Sight]) -> anyhow::Result<()> {
 /// # Errors
 /// The two servers that differ, or that they never meet at one index.
 pub fn check_cluster(cluster: &Cluster) -> anyhow::Result<()> {
+    check(&meet(cluster)?)
+}
+
+/// Asks every server until all have applied the same index, and answers everything seen on the way.
+///
+/// # Errors
+/// Where they never meet at one index.
+pub fn meet(cluster: &Cluster) -> anyhow::Result<Vec<Sight>> {
     let mut sights = Vec::new();
     wait_for("every server at one index", START_LIMIT, || {
         let mut now = Vec::new();
-        for node in cluster.nodes() {
+        for node in cluster.nodes().iter().filter(|node| node.is_server()) {
             let status: Status = cluster
                 .ask(node, "/v1/status?consistency=local")
                 .map_err(|e| format!("{}: {e:#}", node.name()))?;
-            now.push(Sight {
-                node: node.name().to_owned(),
-                index: status.index,
-                digest: status.digest,
-            });
+            now.push(Sight::of(node.name(), 0, 0, 0, &status));
         }
         sights.extend(now.iter().cloned());
         let index = now.first().map(|s| s.index);
@@ -60,7 +54,7 @@ pub fn check_cluster(cluster: &Cluster) -> anyhow::Result<()> {
             Err(format!("{now:?}"))
         }
     })?;
-    check(&sights)
+    Ok(sights)
 }
 
 #[cfg(test)]
@@ -70,8 +64,15 @@ mod tests {
     fn sight(node: &str, index: u64, digest: &str) -> Sight {
         Sight {
             node: node.to_owned(),
+            process: 1,
+            asked_ns: 0,
+            at_ns: 0,
+            term: 1,
+            leader: None,
             index,
             digest: digest.to_owned(),
+            committed: index,
+            applied: index,
         }
     }
 

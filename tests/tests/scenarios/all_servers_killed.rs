@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use client::wire::node::Attributes;
 use tests::cluster::Cluster;
-use tests::invariants::{acked_survives, replicas_agree};
-use tests::oracle::{Outcome, Write, Writers};
+use tests::invariants::{acked_survives, check_all, replicas_agree};
+use tests::oracle::{Clients, Outcome, Write, Writers};
 use tests::wait::wait_for;
 
 /// Writers at a time: enough for batches of several proposals.
@@ -30,6 +30,7 @@ fn server_processes() -> anyhow::Result<()> {
         cluster.wait_until_whole()?;
         compare(&cluster, node, &writers.stop())?;
     }
+    cluster.heal()?;
     cluster.finish()
 }
 
@@ -50,7 +51,30 @@ fn whole_nodes() -> anyhow::Result<()> {
     }
     cluster.wait_until_whole()?;
     compare(&cluster, "n1", &writes)?;
+    cluster.heal()?;
     cluster.finish()
+}
+
+/// Clients that share keys, read, and compare and swap: what they were told has one order, across the loss of all servers.
+#[test]
+fn under_clients_that_share_keys() -> anyhow::Result<()> {
+    let cluster = Cluster::start("servers-killed-cas", 3)?;
+    let servers: Vec<SocketAddr> = cluster.nodes().iter().map(tests::node::Node::api).collect();
+    let clients = Clients::start(10, &servers, &["n1", "n2", "n3"], 3);
+    for _ in 0..3 {
+        tests::wait::pause(LOAD_SPAN, "the load runs");
+        let servers = cluster.nodes().iter().flat_map(|n| n.processes_of("serve-server"));
+        servers.for_each(|process| process.kill());
+        cluster.wait_until_whole()?;
+    }
+    let history = clients.stop();
+    cluster.heal()?;
+    let mut evidence = cluster.evidence()?;
+    evidence.histories.push(history);
+    let verdict = check_all(&evidence);
+    verdict.demand(&["I9", "I10", "I11", "I12"])?;
+    anyhow::ensure!(verdict.count("I9") > 500, "no load, no proof: {verdict}");
+    cluster.finish_on(&evidence)
 }
 
 /// Writes attributes of one node: each round has a node of its own, since its values begin at 1 again.

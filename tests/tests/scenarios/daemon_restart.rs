@@ -57,5 +57,6 @@ fn packages_keep_their_process_ids() -> anyhow::Result<()> {
     let promoted = cluster.wait_running("svc-2", "active")?;
     anyhow::ensure!(promoted.epoch > active.epoch, "{promoted:?} after {active:?}");
     cluster.wait_running("svc-1", "standby")?;
+    cluster.heal()?;
     cluster.finish()
 }

@@ -71,6 +71,7 @@ fn of_the_leader() -> anyhow::Result<()> {
         let now: Attributes = cluster.ask(node, "/v1/nodes/n2/attributes")?;
         acked_survives::check(&writes, &now.attributes)?;
     }
+    cluster.heal()?;
     let result = cluster.finish();
     drop(disk);
     result

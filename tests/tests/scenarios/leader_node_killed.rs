@@ -1,6 +1,8 @@
 //! M9 where the active instance's node is the leader's too: an election and the wait of a new leader come first.
 
 use tests::cluster::Cluster;
+use tests::invariants::check_all;
+use tests::oracle::Clients;
 use tests::wait::wait_for;
 
 /// One member on each node, so that the active one can be put where the leader is.
@@ -54,6 +56,8 @@ fn a_standby_takes_over() -> anyhow::Result<()> {
             .ok_or("none".to_owned())
     })?;
 
+    let servers: Vec<_> = cluster.nodes().iter().map(tests::node::Node::api).collect();
+    let clients = Clients::start(8, &servers, &["n1", "n2", "n3"], 2);
     cluster.node(&leader).kill()?;
     wait_for("an active instance elsewhere", tests::cluster::START_LIMIT, || {
         let now = names
@@ -65,5 +69,10 @@ fn a_standby_takes_over() -> anyhow::Result<()> {
     })?;
     cluster.node(&leader).start()?;
     cluster.wait_until_whole()?;
-    cluster.finish()
+    let history = clients.stop();
+    cluster.heal()?;
+    let mut evidence = cluster.evidence()?;
+    evidence.histories.push(history);
+    check_all(&evidence).demand(&["I4", "I5", "I6", "I8", "I9", "I10", "I12", "I20", "I22"])?;
+    cluster.finish_on(&evidence)
 }

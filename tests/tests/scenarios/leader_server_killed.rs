@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use client::wire::status::Status;
 use tests::cluster::{Cluster, START_LIMIT};
+use tests::invariants::check_all;
+use tests::oracle::Clients;
 use tests::wait::{holds_for, wait_for};
 
 use super::PAIR;
@@ -25,6 +27,8 @@ fn no_package_stops() -> anyhow::Result<()> {
         })
     };
     let before = pids(&cluster);
+    let servers: Vec<_> = cluster.nodes().iter().map(tests::node::Node::api).collect();
+    let clients = Clients::start(8, &servers, &["n1", "n2", "n3"], 1);
     for _ in 0..3 {
         let status: Status = cluster.get("/v1/status")?;
         let leader = status.leader.clone().unwrap_or_default();
@@ -49,7 +53,12 @@ fn no_package_stops() -> anyhow::Result<()> {
         .map_err(anyhow::Error::msg)?;
         cluster.wait_until_whole()?;
     }
+    let history = clients.stop();
     let lost = cluster.events()?.into_iter().find(|e| e.kind == "node-lost");
     anyhow::ensure!(lost.is_none(), "a node was called lost: {lost:?}");
-    cluster.finish()
+    cluster.heal()?;
+    let mut evidence = cluster.evidence()?;
+    evidence.histories.push(history);
+    check_all(&evidence).demand(&["I4", "I9", "I10", "I11", "I12", "I13", "I20", "I21", "I22"])?;
+    cluster.finish_on(&evidence)
 }

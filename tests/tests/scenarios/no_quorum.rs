@@ -6,6 +6,7 @@ use client::wire::event::Events;
 use client::wire::package::Explanation;
 use client::wire::status::Status;
 use tests::cluster::{Cluster, FAILOVER_LIMIT};
+use tests::invariants::{Cut, check_all};
 use tests::wait::{monotonic_ns, wait_for};
 use tests::witness::intervals;
 
@@ -79,6 +80,7 @@ fn packages_obey_their_lease_and_reads_answer_stale() -> anyhow::Result<()> {
     let explanation: Explanation = cluster.ask(n1, "/v1/packages/svc-1/explain")?;
     anyhow::ensure!(explanation.stale, "explain says that it is stale");
 
+    let whole_ns = monotonic_ns();
     cluster.node("n2").start()?;
     cluster.node("n3").start()?;
     cluster.wait_until_whole()?;
@@ -87,5 +89,13 @@ fn packages_obey_their_lease_and_reads_answer_stale() -> anyhow::Result<()> {
             .running("svc-1", "active")
             .or_else(|_| cluster.running("svc-2", "active"))
     })?;
-    cluster.finish()
+    cluster.heal()?;
+    let mut evidence = cluster.evidence()?;
+    evidence.cuts.push(Cut {
+        node: "n1".to_owned(),
+        from_ns: dead_ns,
+        until_ns: whole_ns,
+    });
+    check_all(&evidence).demand(&["I1", "I4", "I7", "I22"])?;
+    cluster.finish_on(&evidence)
 }

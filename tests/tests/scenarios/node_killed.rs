@@ -13,6 +13,7 @@ fn m7_a_returned_copy_stands_by() -> anyhow::Result<()> {
     let mut cluster = Cluster::start("m7", 3)?;
     cluster.apply(PAIR)?;
     lose_and_return(&mut cluster, "svc-1", "svc-2")?;
+    cluster.heal()?;
     cluster.finish()
 }
 
@@ -50,6 +51,7 @@ run.command = [@WITNESS@, "--unit", "orders"]
         before.pid == after.pid,
         "the standby was told to take over: the process stays the same"
     );
+    cluster.heal()?;
     cluster.finish()
 }
 

@@ -17,6 +17,7 @@ fn the_second_is_refused() -> anyhow::Result<()> {
 
     for (number, extra) in [(8, ""), (9, "roles = [\"daemon\"]\n")] {
         let mut twin = Node::create(NodeOptions {
+            namespace: None,
             name: "n1".to_owned(),
             address: cluster.ip(number),
             join: vec![cluster.address(2), cluster.address(3)],

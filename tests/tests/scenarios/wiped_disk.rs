@@ -49,5 +49,6 @@ fn it_is_refused_and_the_others_go_on() -> anyhow::Result<()> {
     fs::rename(&kept, &data_dir)?;
     cluster.node(victim).start()?;
     cluster.wait_until_whole()?;
+    cluster.heal()?;
     cluster.finish()
 }

@@ -25,6 +25,8 @@ use crate::supervisor::protocol::{
 const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
 /// How often the size is looked at: a program that prints without end must not fill the disk.
 const OUTPUT_CHECK: Duration = Duration::from_secs(1);
+/// How much longer than asked a supervisor may take to end its package.
+const HANG_WAIT: Duration = Duration::from_secs(2);
 /// How often a proof is tried again: the kernel needs some milliseconds to end a namespace.
 const PROOF_RETRY: Duration = Duration::from_millis(2);
 /// And how often once it takes long.
@@ -43,6 +45,7 @@ pub struct ExecAgent {
 
 struct Link {
     process: u64,
+    supervisor: Option<ProcessId>,
     /// The same socket as the watcher reads from. Written to directly: orders are small, and one that does not fit at once
     /// comes too late anyway.
     writer: StdUnixStream,
@@ -138,6 +141,12 @@ impl ExecAgent {
             return;
         };
         line.push(b'\n');
+        if let (Some(supervisor), Some(within)) = (link.supervisor, ends_within(order)) {
+            tokio::spawn(async move {
+                tokio::time::sleep(within).await;
+                process::kill_exactly(supervisor);
+            });
+        }
         match link.writer.write(&line) {
             Ok(written) if written == line.len() => {}
             // Half a line would garble the next one.
@@ -189,6 +198,7 @@ impl ExecAgent {
                     key.clone(),
                     Link {
                         process,
+                        supervisor,
                         writer: stream,
                     },
                 );
@@ -247,6 +257,16 @@ impl ExecAgent {
                 let _ = fs::remove_dir_all(directory);
             }
         }
+    }
+}
+
+/// How long a supervisor may take to end after an order: one that hangs is then killed, and its package with it. Most die at
+/// their deadline before; those without one (`on_quorum_loss = "freeze"`) would never.
+fn ends_within(order: &Order) -> Option<Duration> {
+    match order {
+        Order::Stop { timeout_ms } => Some(Duration::from_millis(*timeout_ms).saturating_add(HANG_WAIT)),
+        Order::Kill => Some(HANG_WAIT),
+        Order::Go | Order::Renew { .. } | Order::Mode { .. } | Order::Run { .. } | Order::Status => None,
     }
 }
 

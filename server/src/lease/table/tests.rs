@@ -54,6 +54,8 @@ impl World {
             capacity: Capacity::default(),
             labels: BTreeMap::new(),
             api: "127.0.0.1:7400".to_owned(),
+            containment: None,
+            cut_off: None,
         };
         match self.apply(Command::RegisterNode(register)) {
             Accepted::Registered { node, session } => (node, session),

@@ -49,6 +49,7 @@ pub(super) async fn open(
         peer: vec![peer.clone()],
         api: "127.0.0.1:1".to_owned(),
         join: join.iter().map(|address| (*address).to_owned()).collect(),
+        witness: false,
     };
     let node = RaftNode::open_tuned(options, tuning).await?;
     let stop = CancellationToken::new();
@@ -122,6 +123,8 @@ pub(super) async fn register(server: &Server, name_text: &str) -> (NodeId, Sessi
         capacity: Capacity::default(),
         labels: BTreeMap::new(),
         api: "127.0.0.1:1".to_owned(),
+        containment: None,
+        cut_off: None,
     };
     let answer = server
         .node

@@ -2,5 +2,6 @@
 
 mod cluster;
 mod durability;
+mod environment;
 mod handover;
 mod store;

@@ -1,4 +1,4 @@
-//! Faults that need more than a signal: a file system of a fixed size.
+//! A file system of a fixed size in memory: the quickest full disk.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

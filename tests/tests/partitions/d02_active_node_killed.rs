@@ -1,0 +1,29 @@
+//! D2: every process of the active node is killed and nothing is restarted. Another node takes over after W.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::story::{Story, WAIT, now_ns};
+
+pub fn run(story: &mut Story) -> anyhow::Result<()> {
+    let leader = story.leader()?;
+    // Not the leader: what an election costs is D8's matter.
+    let node = story.other_servers(&leader).remove(0);
+    let (_, epoch) = story.bring("told", &node)?;
+    story.cluster.node(&node).kill()?;
+    let dead_ns = now_ns();
+    let taken = story.wait_moved(&leader, "told", epoch)?;
+    let (old, new) = (story.interval(epoch)?, story.interval(taken)?);
+    let gap = Duration::from_nanos(new.from_ns.saturating_sub(old.until_ns));
+    println!(
+        "  takeover {gap:?} after the last beat, {:?} after the kill",
+        Duration::from_nanos(new.from_ns - dead_ns)
+    );
+    // The last answered renewal was sent up to R before the kill, and the wait counts from its answer.
+    ensure!(
+        gap + Duration::from_millis(200) > WAIT,
+        "a takeover {gap:?} after the last beat"
+    );
+    Ok(())
+}
