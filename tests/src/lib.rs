@@ -23,5 +23,6 @@ pub mod node;
 pub mod oracle;
 pub mod processes;
 pub mod resource;
+pub mod simulation;
 pub mod wait;
 pub mod witness;

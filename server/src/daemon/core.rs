@@ -278,7 +278,9 @@ pub fn step(daemon: &mut Daemon, now_ns: u64, event: DaemonEvent) -> Vec<DaemonA
             daemon.close_session(&mut actions);
         }
         DaemonEvent::Hint { generation } => {
-            if generation > daemon.generation {
+            // Where a renewal is under way already its retries bring the set: a hint is no reason to ask more often, or
+            // servers that answer hints and no renewals would be asked as fast as the network carries it.
+            if generation > daemon.generation && daemon.unanswered == 0 {
                 daemon.next_renewal_ns = now_ns;
             }
         }
