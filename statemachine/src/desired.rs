@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::command::{Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
 use crate::id::{Epoch, Generation, NodeId, PackageName};
+use crate::package::Phase;
 use crate::state::State;
 use crate::time::Millis;
 
@@ -15,6 +16,9 @@ pub struct DesiredSet {
     pub generation: Generation,
     /// The instances, in the order of the packages' rows.
     pub instances: Vec<DesiredInstance>,
+    /// What it is to have stopped and has not reported as ended: the package, and the epoch of its process. The node may
+    /// never have heard of it, where it was placed and stopped again while the node was cut off.
+    pub stopping: Vec<(PackageName, Epoch)>,
 }
 
 /// One instance that a node is to run.
@@ -71,8 +75,15 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             spec: instance.spec.clone(),
         })
     });
+    let stopping = node.instances.iter().filter_map(|number| {
+        let package = state.package_at(*number)?;
+        let instance = package.instance.as_ref()?;
+        let waits = matches!(instance.phase, Phase::Stopping { .. }) && instance.session == session;
+        waits.then(|| (package.name().clone(), instance.start))
+    });
     Some(DesiredSet {
         generation: node.generation,
         instances: instances.collect(),
+        stopping: stopping.collect(),
     })
 }

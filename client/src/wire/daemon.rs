@@ -91,8 +91,20 @@ pub struct Renewed {
     pub generation: u64,
     /// The desired set, where it is newer than the daemon's.
     pub desired: Option<Vec<DesiredInstance>>,
+    /// With it: the instances whose end the manager waits for. What the daemon knows nothing of has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopping: Vec<StoppingInstance>,
     /// Peer addresses of all servers.
     pub servers: Vec<String>,
+}
+
+/// An instance that a node is to stop, and whose end is not reported yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppingInstance {
+    /// Which package.
+    pub package: String,
+    /// The epoch under which its process was or would have been started.
+    pub start: u64,
 }
 
 /// One instance that a node is to run. What is absent is to be stopped.

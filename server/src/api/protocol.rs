@@ -100,6 +100,7 @@ pub fn leave(request: &wire::Leave) -> Command {
 pub fn renewed(state: &State, request: &wire::Renew, grant: RenewalGrant) -> Option<wire::Renewed> {
     let desired = statemachine::desired(state, NodeId(request.node))?;
     let newer = desired.generation > Generation(request.generation);
+    let stopping = desired.stopping.iter().filter(|_| newer);
     Some(wire::Renewed {
         nonce: request.nonce,
         lease_ms: grant.lease.0,
@@ -108,6 +109,12 @@ pub fn renewed(state: &State, request: &wire::Renew, grant: RenewalGrant) -> Opt
         retry_ms: grant.retry.0,
         generation: desired.generation.0,
         desired: newer.then(|| desired.instances.iter().map(desired_to_wire).collect()),
+        stopping: stopping
+            .map(|(package, start)| wire::StoppingInstance {
+                package: package.as_str().to_owned(),
+                start: start.0,
+            })
+            .collect(),
         servers: servers(state),
     })
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use client::wire::daemon::DesiredInstance;
+use client::wire::daemon::{DesiredInstance, InstanceObservation, StoppingInstance};
 
 use super::core::{Daemon, Ending};
 use super::event::DaemonAction;
@@ -42,6 +42,28 @@ impl Daemon {
         self.generation = generation;
         for key in self.instances.keys().cloned().collect::<Vec<_>>() {
             self.settle_adopted(&key, now_ns);
+        }
+    }
+
+    /// The manager waits for the end of these. Of what is not here nothing runs: the set that held it never came, or an
+    /// earlier daemon had it and forked nothing for it. It is marked, so that it never starts, and said.
+    pub(super) fn answer_for(&mut self, stopping: Vec<StoppingInstance>) {
+        for StoppingInstance { package, start } in stopping {
+            let key = InstanceKey { package, start };
+            if self.instances.contains_key(&key) || self.reports.holds_end(&key.package, start) {
+                continue;
+            }
+            self.record.mark(&key.package, start);
+            self.reports.push(InstanceObservation {
+                package: key.package,
+                start,
+                epoch: start,
+                state: "ended".to_owned(),
+                mode: None,
+                cause: Some("requested".to_owned()),
+                code: None,
+                detail: "nothing of it is here".to_owned(),
+            });
         }
     }
 

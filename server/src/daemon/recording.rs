@@ -279,6 +279,7 @@ mod tests {
                 retry_ms: 25,
                 generation: 1,
                 desired: None,
+                stopping: Vec::new(),
                 servers: Vec::new(),
             }),
         }

@@ -339,6 +339,7 @@ async fn renew(State(shared): State<Shared>, Json(request): Json<Renew>) -> Resp
         retry_ms: manager.lease_ms / 40,
         generation: manager.generation,
         desired: (manager.generation > request.generation).then(|| manager.desired.clone()),
+        stopping: Vec::new(),
         servers: Vec::new(),
     })
     .into_response()

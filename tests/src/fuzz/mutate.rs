@@ -40,7 +40,7 @@ pub(super) fn mutate(source: &mut Source, samples: &[Vec<u8>], words: &[&str]) -
     if let Some(mut value) = json
         && !source.one_in(3)
     {
-        let other = serde_json::from_slice::<Value>(source.pick(samples)).unwrap_or(Value::Null);
+        let other = serde_json::from_slice::<Value>(source.pick::<Vec<u8>>(samples).as_slice()).unwrap_or(Value::Null);
         for _ in 0..=source.below(3) {
             change_value(source, &mut value, &other, words, 0);
         }
@@ -105,7 +105,7 @@ fn change_value(source: &mut Source, value: &mut Value, other: &Value, words: &[
                 0 => Value::from(near.wrapping_add(1)),
                 1 => Value::from(near.wrapping_sub(1)),
                 2 => Value::from(source.number() >> source.below(64)),
-                _ => serde_json::from_str(source.pick(&NUMBERS)).unwrap_or(Value::Null),
+                _ => serde_json::from_str(*source.pick::<&str>(&NUMBERS)).unwrap_or(Value::Null),
             };
         }
         Value::String(_) if !source.one_in(6) => *value = Value::String(text(source, words)),
@@ -124,7 +124,7 @@ fn change_value(source: &mut Source, value: &mut Value, other: &Value, words: &[
 fn text(source: &mut Source, words: &[&str]) -> String {
     match source.below(10) {
         0 => (*source.pick(&TEXTS)).to_owned(),
-        1 => (*source.pick(&NUMBERS)).to_owned(),
+        1 => (**source.pick::<&str>(&NUMBERS)).to_owned(),
         2 => "x".repeat(source.below(3000)),
         3 if !words.is_empty() => format!("{}{}", source.pick(words), source.pick(&TEXTS)),
         _ if !words.is_empty() => (*source.pick(words)).to_owned(),
@@ -199,7 +199,7 @@ fn replace_token(source: &mut Source, input: &mut Vec<u8>, at: usize, words: &[&
         .map_or(input.len(), |length| at + length);
     let is_number = begin < end && input[begin..end].iter().all(u8::is_ascii_digit);
     let word = if is_number {
-        (*source.pick(&NUMBERS)).to_owned()
+        (**source.pick::<&str>(&NUMBERS)).to_owned()
     } else {
         text(source, words)
     };

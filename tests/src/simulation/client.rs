@@ -128,7 +128,12 @@ impl World {
                     api,
                 }
             } else {
-                Command::AddMember { name, peer, api }
+                Command::AddMember {
+                    name,
+                    peer,
+                    api,
+                    witness: false,
+                }
             });
         }
         let mut changes = vec![cluster(lease)];

@@ -150,6 +150,8 @@ impl World {
             labels: BTreeMap::new(),
             api: format!("{}:7400", its.name),
             environment: BTreeMap::new(),
+            containment: None,
+            restart_lease_ms: 20_000,
             seed,
         };
         let mut found = its.record.clone();
@@ -327,6 +329,8 @@ impl World {
             DaemonAction::Leave { server, request } => {
                 self.call(host, &server, CallKind::Leave, Request::Leave(request));
             }
+            // No package here asks for it.
+            DaemonAction::Reset { .. } => {}
             DaemonAction::Exit => {
                 self.end_daemon(host);
                 if !self.hosts[host].left {

@@ -145,6 +145,7 @@ impl Daemon {
             retry_ms,
             generation,
             desired,
+            stopping,
             servers,
         } = answer;
         if self.phase != Phase::Serving {
@@ -164,7 +165,10 @@ impl Daemon {
         // A set from before the last report does not know what was reported, and a later one will come.
         let known = generation >= self.report_generation;
         match desired {
-            Some(desired) if known && generation > self.generation => self.take_desired(desired, generation, now_ns),
+            Some(desired) if known && generation > self.generation => {
+                self.take_desired(desired, generation, now_ns);
+                self.answer_for(stopping);
+            }
             _ => {}
         }
         if let Some(Ending::Restart {
