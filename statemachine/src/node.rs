@@ -145,10 +145,13 @@ impl Node {
     }
 }
 
+/// By key: the value, and when it was set.
+type AttributeTable = BTreeMap<Arc<str>, (Arc<str>, Index)>;
+
 /// A node's small replicated values, by key.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
-    values: Arc<BTreeMap<Arc<str>, (Arc<str>, Index)>>,
+    values: Arc<AttributeTable>,
     /// When a key was last removed: of a key that is not there nothing else is kept.
     removed: Index,
     sum: u64,

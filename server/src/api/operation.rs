@@ -176,7 +176,8 @@ impl Operation {
     #[must_use]
     pub fn statuses(&self) -> Vec<u16> {
         let mut all = vec![200, 400, 405, 431];
-        if self.path.contains('{') {
+        // A body, too, may name what there is not.
+        if self.path.contains('{') || !matches!(self.body, RequestBody::None) {
             all.push(404);
         }
         if !matches!(self.body, RequestBody::None) {

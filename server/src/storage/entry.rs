@@ -113,7 +113,8 @@ impl LogEntry {
             .and_then(|b| b.try_into().ok())
             .ok_or_else(wrong)?;
         let payload = match kind {
-            KIND_BLANK => Payload::Blank,
+            KIND_BLANK if value.len() == ENTRY_HEAD_BYTES => Payload::Blank,
+            KIND_BLANK => return Err(wrong()),
             KIND_BATCH => Payload::Batch(value.slice(ENTRY_HEAD_BYTES..)),
             KIND_MEMBERSHIP => Payload::Membership(value.slice(ENTRY_HEAD_BYTES..)),
             found => return Err(DecodeError::Kind { what, found }),
@@ -188,11 +189,17 @@ impl Vote {
     /// # Errors
     /// [`DecodeError`] says what is not as this version writes it.
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let fields = fields(value, "vote", 18)?;
+        let what = "vote";
+        let fields = fields(value, what, 18)?;
+        let committed = match fields[16] {
+            0 => false,
+            1 => true,
+            found => return Err(DecodeError::Kind { what, found }),
+        };
         Ok(Self {
             term: number(&fields[..8]),
             member: number(&fields[8..16]),
-            committed: fields[16] != 0,
+            committed,
         })
     }
 }

@@ -258,7 +258,7 @@ impl Target for ApiRequest {
 
     fn take(&mut self, input: &[u8]) -> Result<Verdict, String> {
         self.taken += 1;
-        if self.taken % DEFINE_EVERY == 0 {
+        if self.taken.is_multiple_of(DEFINE_EVERY) {
             let definition = format!("PUT /v1/config?wait=0\nContent-Type: application/json\n\n{DEFINITION}");
             self.take(definition.as_bytes())?;
             self.finish()?;

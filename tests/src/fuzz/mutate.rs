@@ -105,7 +105,7 @@ fn change_value(source: &mut Source, value: &mut Value, other: &Value, words: &[
                 0 => Value::from(near.wrapping_add(1)),
                 1 => Value::from(near.wrapping_sub(1)),
                 2 => Value::from(source.number() >> source.below(64)),
-                _ => serde_json::from_str(*source.pick::<&str>(&NUMBERS)).unwrap_or(Value::Null),
+                _ => serde_json::from_str(source.pick::<&str>(&NUMBERS)).unwrap_or(Value::Null),
             };
         }
         Value::String(_) if !source.one_in(6) => *value = Value::String(text(source, words)),

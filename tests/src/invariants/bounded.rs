@@ -14,11 +14,12 @@ pub struct Bounds {
     pub resident_kib: u64,
 }
 
-/// The bounds of a process of each kind: a server under a load of some hundred clients, the others without any.
+/// The bounds of a process of each kind: a server has at most some four thousand
+/// connections of clients and a thousand of peers beside its store; the others have no clients.
 #[must_use]
 pub fn bounds(role: Role) -> Option<Bounds> {
     let (descriptors, mebibytes) = match role {
-        Role::Server => (2_048, 768),
+        Role::Server => (8_192, 768),
         Role::Daemon => (512, 128),
         Role::Parent => (64, 64),
         Role::Supervisor | Role::Init | Role::Package => return None,

@@ -25,6 +25,9 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// Events that are asked for at once.
 const EVENTS_PAGE: usize = 1000;
 
+/// The attributes of a node, as one server tells them.
+pub type Attributes = BTreeMap<String, String>;
+
 /// What the checks look at.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -49,7 +52,7 @@ pub struct Evidence {
     /// What clients did, a history per run of the load. No key is in two of them.
     pub histories: Vec<History>,
     /// What writers with keys of their own did, and what those keys hold now on each server.
-    pub writes: Vec<(Vec<Write>, Vec<BTreeMap<String, String>>)>,
+    pub writes: Vec<(Vec<Write>, Vec<Attributes>)>,
     /// When nodes were cut off from the quorum.
     pub cuts: Vec<Cut>,
     /// When nothing was broken.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use client::wire::node::Nodes;
 use client::wire::package::Package;
 use client::wire::status::Status;
 
@@ -136,7 +137,21 @@ pub fn active(packages: &[Package]) -> Result<BTreeMap<String, u64>, String> {
 }
 
 fn write(targets: &[Target], limit: Duration) -> Result<(), TimedOut> {
-    let node = targets.first().map_or("", |target| target.name.as_str());
+    // A server alone is no node: the attribute is one of a node that there is.
+    let known = wait_for("a node", limit, || {
+        let first = targets.first().ok_or("no server is asked")?;
+        let answer = first
+            .send("GET", "/v1/nodes", "", ANSWER_LIMIT)
+            .map_err(|error| format!("{error:#}"))?;
+        let nodes: Nodes = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        nodes
+            .nodes
+            .into_iter()
+            .next()
+            .map(|node| node.name)
+            .ok_or_else(|| "there is no node".to_owned())
+    })?;
+    let node = known.as_str();
     let (path, body) = (
         format!("/v1/nodes/{node}/attributes/healed"),
         format!("\"{}\"", monotonic_ns()),

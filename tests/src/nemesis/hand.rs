@@ -52,7 +52,7 @@ impl Hand {
             Fault::PauseDaemon(node, ms) => Ok(paused(&cluster.node(node).processes_of("serve-daemon"), *ms)),
             Fault::PauseServer(node, ms) => Ok(paused(&cluster.node(node).processes_of("serve-server"), *ms)),
             Fault::PauseSupervisors(node, ms) => Ok(paused(&cluster.node(node).processes_of("supervise"), *ms)),
-            Fault::StartNode(node) => self.start(cluster, *node),
+            Fault::StartNode(node) => self.start(cluster, node),
             Fault::Promote(package) => Ok(promote(cluster, package)),
             Fault::Wait(ms) => {
                 pause(Duration::from_millis(*ms), "a fault may have time to show");

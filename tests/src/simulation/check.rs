@@ -276,11 +276,9 @@ impl Checks {
                     mode: Mode::Active,
                     epoch: Epoch(epoch),
                     ..
-                } => {
-                    if !self.started.contains(&(package.as_str().to_owned(), *epoch)) {
-                        let text = format!("the journal says that {package} became active as {epoch}; nobody saw it");
-                        self.broken("I20", text);
-                    }
+                } if !self.started.contains(&(package.as_str().to_owned(), *epoch)) => {
+                    let text = format!("the journal says that {package} became active as {epoch}; nobody saw it");
+                    self.broken("I20", text);
                 }
                 _ => {}
             }
@@ -326,7 +324,7 @@ impl Checks {
     /// A state as it is after a way through bytes-to-be: every other snapshot takes that way.
     pub fn through_snapshot(&mut self, state: &State) -> State {
         self.snapshots += 1;
-        if self.snapshots % 2 == 0 {
+        if self.snapshots.is_multiple_of(2) {
             return state.clone();
         }
         match statemachine::snapshot::from_stored(statemachine::snapshot::to_stored(state)) {

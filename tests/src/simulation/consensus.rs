@@ -178,7 +178,7 @@ impl Raft {
         }
         self.role = Role::Asking;
         let (term, last) = (self.term + 1, self.last_id());
-        self.to_others(|| RaftMessage::Vote {
+        self.tell_others(|| RaftMessage::Vote {
             term,
             last,
             pre: true,
@@ -211,7 +211,7 @@ impl Raft {
         }
     }
 
-    fn to_others(&mut self, message: impl Fn() -> RaftMessage) {
+    fn tell_others(&mut self, message: impl Fn() -> RaftMessage) {
         for to in (0..self.servers).filter(|to| *to != self.me) {
             self.out.push((to, message()));
         }

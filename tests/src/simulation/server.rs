@@ -160,6 +160,7 @@ impl World {
         self.settle_server(server);
     }
 
+    #[allow(clippy::collapsible_match, reason = "the arm takes the event, whatever its incarnation")]
     fn server_does(&mut self, server: usize, event: Event) {
         let now_ns = self.boot_ns(server);
         match event {

@@ -14,9 +14,7 @@ use crate::story::{Story, refs};
 pub fn run(story: &mut Story) -> anyhow::Result<()> {
     let leader = story.leader()?;
     let others = story.other_servers(&leader);
-    for (unit, node) in [("told", &others[0])] {
-        story.bring(unit, node)?;
-    }
+    story.bring("told", &others[0])?;
     let before = story.wait_all_active(&leader)?;
     let kept = before["told"];
     story

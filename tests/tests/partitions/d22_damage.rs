@@ -58,7 +58,9 @@ fn one(story: &mut Story, victim: &str, random: &mut Random) -> anyhow::Result<b
         story.cluster.node(victim).processes().iter().for_each(Process::kill);
         story.cluster.node(victim).kill()?;
         std::fs::remove_dir_all(&store)?;
-        std::fs::rename(&kept, &store)?;
+        // The data directory may be a file system of its own, so it can't be renamed.
+        copy(&kept, &store)?;
+        std::fs::remove_dir_all(&kept)?;
         story.cluster.node(victim).start()?;
     } else {
         std::fs::remove_dir_all(&kept)?;
