@@ -17,6 +17,8 @@ use super::world::{Event, MS, World};
 
 /// The packages of every simulated cluster: two groups, a single one, and a single one that needs a confirmation.
 pub const PACKAGES: [&str; 7] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6"];
+/// The cluster's id: a server has it on its disk from its joining on.
+pub const CLUSTER: &str = "simulated";
 /// Their units.
 pub const UNITS: usize = 4;
 
@@ -122,7 +124,7 @@ impl World {
             let api = format!("n{server}:7400");
             todo.push_back(if server == 0 {
                 Command::CreateCluster {
-                    id: "simulated".to_owned(),
+                    id: CLUSTER.to_owned(),
                     member: name,
                     peer,
                     api,

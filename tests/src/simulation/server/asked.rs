@@ -7,6 +7,7 @@ use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
 use statemachine::log::v1::Proposal;
 
+use super::super::client::CLUSTER;
 use super::super::consensus::{Payload, Role};
 use super::super::message::{Body, Envelope, Origin, ReplyTo, Request, Response};
 use super::super::planted::Planted;
@@ -65,10 +66,7 @@ impl World {
 
     pub(super) fn asked_for_time(&mut self, server: usize, reply: ReplyTo, request: wire::Renew) {
         let it = &mut self.servers[server];
-        let Some(cluster) = it.state.cluster() else {
-            return self.refuse(server, reply, "no_quorum");
-        };
-        if *cluster.id != *request.cluster_id {
+        if request.cluster_id != CLUSTER {
             return self.refuse(server, reply, "cluster_conflict");
         }
         if it.raft.role == Role::Leader {
@@ -157,9 +155,8 @@ impl World {
             (Shape::Plain, _) => Response::Answered(Box::new(answer)),
             (_, Err(refusal)) => Response::Failed(refusal.code.clone()),
             (Shape::Registered, Ok(Fact::Registered { node, session })) => {
-                let cluster_id = state.cluster().map(|cluster| cluster.id.to_string());
                 Response::Registered(Box::new(wire::Registered {
-                    cluster_id: cluster_id.unwrap_or_default(),
+                    cluster_id: CLUSTER.to_owned(),
                     node: node.0,
                     session: session.0,
                     servers: protocol::servers(state),

@@ -88,11 +88,12 @@ impl World {
         let now = self.now;
         let clock = self.hosts[host].clock.clone();
         let paused = self.hosts[host].supervisors_paused > 0;
+        let sleeps = paused && self.plants(Planted::DeadmanInUserSpace);
         let Some(supervisor) = self.hosts[host].supervisors.get_mut(&id) else {
             return;
         };
         let mut next = u64::MAX;
-        if supervisor.armed_ns > 0 && !supervisor.dying {
+        if supervisor.armed_ns > 0 && !supervisor.dying && !sleeps {
             next = supervisor.armed_ns;
             if supervisor.stopping.is_none() && !paused {
                 next = next.min(supervisor.soft_ns);
