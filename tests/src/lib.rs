@@ -6,7 +6,10 @@
 //! it breaks something, waits for a value with a limit, and ends with [`cluster::Cluster::finish`], which runs all
 //! invariants. Where a story fails, the directory with every log stays and its path is printed.
 
-#![allow(clippy::too_many_arguments, reason = "as in the other crates: a struct for one call says no more")]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "as in the other crates: a struct for one call says no more"
+)]
 
 pub mod bench;
 pub mod cluster;

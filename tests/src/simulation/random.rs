@@ -19,7 +19,10 @@ impl Random {
     }
 
     /// The next number.
-    #[allow(clippy::should_implement_trait, reason = "it never ends, and nothing iterates over it")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it never ends, and nothing iterates over it"
+    )]
     pub fn next(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.0;
         let result = a.wrapping_add(*d).rotate_left(23).wrapping_add(*a);

@@ -160,7 +160,10 @@ impl World {
         self.settle_server(server);
     }
 
-    #[allow(clippy::collapsible_match, reason = "the arm takes the event, whatever its incarnation")]
+    #[allow(
+        clippy::collapsible_match,
+        reason = "the arm takes the event, whatever its incarnation"
+    )]
     fn server_does(&mut self, server: usize, event: Event) {
         let now_ns = self.boot_ns(server);
         match event {
