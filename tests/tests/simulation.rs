@@ -10,7 +10,7 @@ const FIXED: std::ops::Range<u64> = 1..61;
 /// How long seeds that nobody has tried are tried.
 const FRESH_FOR: Duration = Duration::from_secs(10);
 /// Runs in which a planted bug must be found.
-const PLANTED_RUNS_MAX: u64 = 300;
+const PLANTED_RUNS_MAX: u64 = 1_000;
 
 fn must_hold(outcome: &Outcome) {
     if let Some(violation) = &outcome.violation {

@@ -252,7 +252,10 @@ impl World {
                 ..
             } => self.change_mode(host, id, mode, epoch, command.is_some(), now_ns + timeout_ms * MS),
             Order::Run { id: run, .. } => {
-                let (delay, fails) = (supervisor.behaviour.answer_ns, supervisor.behaviour.fails_probes);
+                let (delay, fails) = (
+                    supervisor.behaviour.answer_ns,
+                    supervisor.behaviour.fails_probes && !self.healing,
+                );
                 self.after(host, id, delay, ProgramEvent::Ran { id: run, fails });
             }
             Order::Stop { timeout_ms } => self.stop_until(host, id, EndCause::Requested, now_ns + timeout_ms * MS),

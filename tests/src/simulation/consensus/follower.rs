@@ -41,12 +41,12 @@ impl Raft {
                 commit,
                 round,
             } => {
-                if self.hears_leader(from, term, round, disk, random, now_ns) {
+                if self.hears_leader(from, term, disk, random, now_ns) {
                     self.on_append(from, previous, entries, commit, round, disk);
                 }
             }
             RaftMessage::Snapshot { term, data, round } => {
-                if self.hears_leader(from, term, round, disk, random, now_ns) {
+                if self.hears_leader(from, term, disk, random, now_ns) {
                     return self.on_snapshot(from, data, round, disk);
                 }
             }
@@ -134,17 +134,17 @@ impl Raft {
         &mut self,
         from: usize,
         term: u64,
-        round: u64,
         disk: &mut Disk,
         random: &mut Random,
         now_ns: u64,
     ) -> bool {
         if term < self.term {
+            // Confirms nothing: the rounds of an older term, or of an earlier process, are counted anew by the present one.
             let answer = RaftMessage::Appended {
                 term: self.term,
                 matched: 0,
                 hint: None,
-                round,
+                round: 0,
             };
             self.reply(from, answer, disk);
             return false;
