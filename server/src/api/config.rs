@@ -137,8 +137,14 @@ fn changed_since(expect: Index, present: Index) -> ApiError {
 /// Reads a definition from a body by its content type.
 ///
 /// # Errors
-/// 422 with every error of the file, each with its line and column.
+/// 422 with every error of the file, each with its line and column; 400 for no file at all: it would mean "remove
+/// everything", and nobody who forgot the body means that.
 pub fn read_config(headers: &HeaderMap, body: &[u8]) -> Result<Config, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::malformed(
+            "the body is empty: send a cluster file; one with nothing but [cluster] removes every package",
+        ));
+    }
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
