@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use statemachine::id::{Index, MemberId};
 
-use super::codec;
 use super::core::Core;
 use super::environment::done_by;
 use super::transport::Lane;
@@ -97,12 +96,7 @@ pub(super) async fn run(core: Arc<Core>) {
 
 /// Asks one server after the other until one has the beginning of the gap, or of a part of it; answers whether one had.
 async fn ask_all(core: &Arc<Core>, gap: Gap) -> bool {
-    let own = core.identity().map(|identity| identity.member);
-    let members: Vec<MemberId> = core.applied.state().members().map(|member| member.id).collect();
-    for member in members {
-        if Some(member.0) == own {
-            continue;
-        }
+    for member in core.others() {
         match ask(core, member, gap).await {
             Ok(true) => return true,
             Ok(false) => {}
@@ -118,13 +112,7 @@ async fn ask(core: &Arc<Core>, member: MemberId, gap: Gap) -> Result<bool, Strin
         first: gap.first,
         last: gap.last,
     };
-    let body = codec::encode("events", &ask).map_err(|error| error.to_string())?;
-    let answer = core
-        .transport
-        .call(&target, Lane::Proposals, "events", body, ANSWER_WAIT)
-        .await
-        .map_err(|error| error.to_string())?;
-    let ToldEvents { complete, events } = codec::decode("events", &answer).map_err(|error| error.to_string())?;
+    let ToldEvents { complete, events } = core.ask(&target, Lane::Proposals, "events", &ask, ANSWER_WAIT).await?;
     let told = Gap {
         first: gap.first,
         last: complete.min(gap.last),

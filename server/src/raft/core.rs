@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use openraft::type_config::async_runtime::watch::WatchReceiver as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use statemachine::State;
 use statemachine::command::{Command, RequestId};
 use statemachine::id::{MemberId, NodeName};
@@ -24,9 +26,9 @@ use super::network::Network;
 use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::{self, Proposals, Scope};
 use super::read::{self, Reads};
-use super::transport::{PeerTransport, Target};
+use super::transport::{Lane, PeerTransport, Target};
 use super::type_config::{Peer, Raft};
-use super::{backfill, member, relinquish, retime, timer};
+use super::{backfill, codec, member, relinquish, retime, timer};
 use crate::storage::{
     Backend, Fatal, Identity, IdentityError, Journal, LeaseNote, Log, Phase, SnapshotDirectory, Writer,
 };
@@ -307,6 +309,32 @@ impl Core {
             member: member.0,
             addresses,
         })
+    }
+
+    /// The members of the cluster but this one.
+    pub(super) fn others(&self) -> Vec<MemberId> {
+        let own = self.identity().map(|identity| identity.member);
+        let state = self.applied.state();
+        let members = state.members().map(|member| member.id);
+        members.filter(|member| Some(member.0) != own).collect()
+    }
+
+    /// Asks another server and waits for its answer.
+    ///
+    /// # Errors
+    /// In words, why there is none.
+    pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        to: &Target,
+        lane: Lane,
+        method: &'static str,
+        request: &Q,
+        wait: Duration,
+    ) -> Result<A, String> {
+        let body = codec::encode(method, request).map_err(|error| error.to_string())?;
+        let call = self.transport.call(to, lane, method, body, wait);
+        let answer = call.await.map_err(|error| error.to_string())?;
+        codec::decode(method, &answer).map_err(|error| error.to_string())
     }
 
     /// How long to wait for a leader: one election with a split vote, and a little.

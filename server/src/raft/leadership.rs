@@ -1,10 +1,13 @@
 //! Who leads, as this server knows it, and since when it may act as leader itself.
 
+use std::time::Duration;
+
 use openraft::ServerState;
 use openraft::type_config::async_runtime::watch::WatchReceiver as _;
 use openraft::vote::RaftLeaderId as _;
 use statemachine::id::{MemberId, Term};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::clock::{BootTime, ClusterClock};
 use super::machine::Applied;
@@ -23,6 +26,41 @@ pub struct Leadership {
     /// Whether this server leads and has applied its own first entry of the term, and so all that older terms left
     /// over: only then it stamps, answers and sweeps.
     pub ready: bool,
+}
+
+/// The times at which a server that leads looks at itself.
+pub(super) struct Reign {
+    leadership: watch::Receiver<Leadership>,
+    led: Option<(Term, Instant)>,
+}
+
+impl Reign {
+    /// Follows who leads.
+    pub(super) fn watch(leadership: watch::Receiver<Leadership>) -> Self {
+        Self { leadership, led: None }
+    }
+
+    /// Waits until this server leads and has done so for `pause` since it was last asked; answers how long it has led. None
+    /// once the server ends.
+    pub(super) async fn next_look(&mut self, pause: Duration) -> Option<Duration> {
+        loop {
+            let term = self.leadership.wait_for(|now| now.ready).await.ok()?.term;
+            let since = match self.led {
+                Some((known, since)) if known == term => since,
+                Some(_) | None => Instant::now(),
+            };
+            self.led = Some((term, since));
+            let changed = self.leadership.wait_for(|then| then.term != term || !then.ready);
+            match tokio::time::timeout(pause, changed)
+                .await
+                .map(|changed| changed.is_ok())
+            {
+                Ok(true) => self.led = None,
+                Ok(false) => return None,
+                Err(_) => return Some(since.elapsed()),
+            }
+        }
+    }
 }
 
 /// Follows openraft's metrics until it stops: tells who leads, starts the cluster clock, and ends the process when the

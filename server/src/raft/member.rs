@@ -13,7 +13,6 @@ use statemachine::id::{Index, MemberId, NodeName};
 use statemachine::log::v1::Proposal;
 
 use super::answer::{Answer, Fact, ProposeError};
-use super::codec;
 use super::core::Core;
 use super::join::{Admission, AskAdmission, Promotion};
 use super::propose::Scope;
@@ -310,14 +309,9 @@ pub(super) async fn passed_on(core: &Arc<Core>, asked: Change) -> Result<u64, Me
 async fn pass_on(core: &Arc<Core>, asked: Change) -> Result<u64, MemberError> {
     let leader = core.leadership.borrow().leader.and_then(|leader| core.target(leader));
     let leader = leader.ok_or_else(|| MemberError::Unknown("no server leads at the moment".to_owned()))?;
-    let unknown = |error: &dyn std::fmt::Display| MemberError::Unknown(error.to_string());
-    let body = codec::encode("change", &asked).map_err(|error| unknown(&error))?;
-    let answer = core
-        .transport
-        .call(&leader, Lane::Proposals, "change", body, FORWARD_WAIT)
-        .await;
-    let answer = answer.map_err(|error| unknown(&error))?;
-    codec::decode::<Result<u64, MemberError>>("change", &answer).map_err(|error| unknown(&error))?
+    core.ask::<_, Result<u64, MemberError>>(&leader, Lane::Proposals, "change", &asked, FORWARD_WAIT)
+        .await
+        .map_err(MemberError::Unknown)?
 }
 
 /// As leader: finishes a joint membership that a former leader left behind.

@@ -8,10 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use statemachine::State;
 use statemachine::id::MemberId;
-use tokio::time::Instant;
 
-use super::codec;
 use super::core::Core;
+use super::leadership::Reign;
 use super::member;
 use super::transport::Lane;
 
@@ -56,35 +55,22 @@ pub(super) fn fitness(core: &Core) -> Fitness {
 
 /// Runs for as long as the server does; does something only while it leads.
 pub(super) async fn run(core: Arc<Core>) {
-    let mut leadership = core.leadership.subscribe();
-    loop {
-        let Ok(term) = leadership.wait_for(|now| now.ready).await.map(|now| now.term) else {
-            return;
-        };
-        let since = Instant::now();
-        loop {
-            let changed = leadership.wait_for(|then| then.term != term || !then.ready);
-            match tokio::time::timeout(LOOK, changed).await {
-                Ok(Ok(_)) => break,
-                Ok(Err(_)) => return,
-                Err(_) => {}
-            }
-            let Some(cause) = cause(&core, since.elapsed()) else {
-                continue;
-            };
-            if !give_away(&core, cause).await {
-                tokio::time::sleep(PAUSE).await;
-            }
+    let mut reign = Reign::watch(core.leadership.subscribe());
+    while let Some(led) = reign.next_look(LOOK).await {
+        if let Some(cause) = cause(&core, led)
+            && !give_away(&core, cause).await
+        {
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-fn cause(core: &Core, reign: Duration) -> Option<Cause> {
+fn cause(core: &Core, led: Duration) -> Option<Cause> {
     if is_drained(&core.applied.state(), &core.options.name) {
         return Some(Cause::Drained);
     }
     let pace = core.writer.pace().now();
-    (pace >= SLOW && reign >= REIGN_MIN).then_some(Cause::SlowDisk(pace))
+    (pace >= SLOW && led >= REIGN_MIN).then_some(Cause::SlowDisk(pace))
 }
 
 fn is_drained(state: &State, name: &str) -> bool {
@@ -153,13 +139,7 @@ pub(super) async fn for_new_timers(core: &Arc<Core>) {
 /// How another server is; none where it does not say.
 pub(super) async fn ask(core: &Arc<Core>, member: MemberId) -> Option<Fitness> {
     let target = core.target(member)?;
-    let body = codec::encode("fitness", &()).ok()?;
-    let answer = core
-        .transport
-        .call(&target, Lane::Urgent, "fitness", body, ANSWER_WAIT)
-        .await
-        .ok()?;
-    codec::decode("fitness", &answer).ok()
+    core.ask(&target, Lane::Urgent, "fitness", &(), ANSWER_WAIT).await.ok()
 }
 
 /// Before this server ends: gives the lead to whoever takes it, trying for `within`. Where it can't, an election follows.

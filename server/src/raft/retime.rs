@@ -8,7 +8,9 @@ use std::time::Duration;
 use statemachine::id::MemberId;
 
 use super::core::Core;
-use super::{codec, relinquish};
+use super::leadership::Reign;
+use super::relinquish;
+use super::transport::Lane;
 use crate::storage::LeaseNote;
 use crate::timers::{LEASE_DEFAULT, Timers};
 
@@ -47,31 +49,17 @@ pub(super) async fn start_again(core: &Arc<Core>) -> Result<(), String> {
 
 /// Runs for as long as the server does; does something only while it leads.
 pub(super) async fn run(core: Arc<Core>) {
-    let mut leadership = core.leadership.subscribe();
-    loop {
-        let Ok(term) = leadership.wait_for(|now| now.ready).await.map(|now| now.term) else {
-            return;
-        };
-        loop {
-            let changed = leadership.wait_for(|then| then.term != term || !then.ready);
-            match tokio::time::timeout(LOOK, changed).await.map(|changed| changed.is_ok()) {
-                Ok(true) => break,
-                Ok(false) => return,
-                Err(_) => look(&core).await,
-            }
-        }
+    let mut reign = Reign::watch(core.leadership.subscribe());
+    while reign.next_look(LOOK).await.is_some() {
+        look(&core).await;
     }
 }
 
 /// One step at most: one server away at a time, and only while all the others are well.
 async fn look(core: &Arc<Core>) {
     let wanted = wanted(core).heartbeat_ms;
-    let Some(own) = core.identity().map(|identity| identity.member) else {
-        return;
-    };
-    let members: Vec<MemberId> = core.applied.state().members().map(|member| member.id).collect();
     let mut behind = None;
-    for member in members.into_iter().filter(|member| member.0 != own) {
+    for member in core.others() {
         match relinquish::ask(core, member).await {
             Some(fitness) if fitness.heartbeat_ms == wanted => {}
             Some(_) => behind = Some(member),
@@ -112,17 +100,6 @@ fn caught_up(core: &Core) -> bool {
 
 async fn ask_to_start_again(core: &Arc<Core>, member: MemberId) -> Result<(), String> {
     let target = core.target(member).ok_or("it has no address")?;
-    let body = codec::encode("start_again", &()).map_err(|error| error.to_string())?;
-    let answer = core
-        .transport
-        .call(
-            &target,
-            super::transport::Lane::Proposals,
-            "start_again",
-            body,
-            ANSWER_WAIT,
-        )
-        .await
-        .map_err(|error| error.to_string())?;
-    codec::decode::<Result<(), String>>("start_again", &answer).map_err(|error| error.to_string())?
+    core.ask::<_, Result<(), String>>(&target, Lane::Proposals, "start_again", &(), ANSWER_WAIT)
+        .await?
 }

@@ -8,11 +8,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::backend::{Backend, Batch, Family};
 use super::keys::META_IDENTITY;
-use super::writer::Writer;
+use super::writer::{Durability, Writer};
 
 /// The one format of the identity that this version knows.
 const FORMAT: u32 = 1;
@@ -286,9 +285,7 @@ impl Identity {
         };
         let mut batch = Batch::default();
         batch.put(Family::Meta, META_IDENTITY, self.text().map_err(io)?);
-        let (tell, hear) = oneshot::channel();
-        writer.write_durably(batch, Box::new(move |outcome| drop(tell.send(outcome))));
-        hear.await.map_err(|error| io(io::Error::other(error)))?.map_err(io)
+        writer.written(batch, Durability::Now).await.map_err(io)
     }
 
     /// Writes the readable copy and returns once it is on disk.

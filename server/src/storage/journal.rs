@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use statemachine::id::Index;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::backend::{Backend, Batch, Family};
 use super::keys::{META_GAPS, journal_id, journal_key};
-use super::writer::Writer;
+use super::writer::{Durability, Writer};
 pub use filter::EventFilter;
 use page::PageBuilder;
 
@@ -176,7 +176,7 @@ impl Journal {
     /// # Errors
     /// Where it could not be written.
     pub(crate) async fn sync(&self) -> io::Result<()> {
-        self.write(Batch::default(), Durability::Now).await
+        self.writer.written(Batch::default(), Durability::Now).await
     }
 
     /// Records durably that the events of these commands are not here.
@@ -198,7 +198,7 @@ impl Journal {
                 gaps.splice(..2, [merged]);
             }
         })?;
-        self.write(batch, Durability::Now).await
+        self.writer.written(batch, Durability::Now).await
     }
 
     /// The stretches whose events are not here, oldest first.
@@ -227,12 +227,12 @@ impl Journal {
             );
         }
         // The events first: a crash between the two only asks for them again.
-        self.write(batch, Durability::Later).await?;
+        self.writer.written(batch, Durability::Later).await?;
         self.lock().insert(records);
         let batch = self.change_gaps(|gaps| {
             *gaps = gaps.iter().flat_map(|gap| gap.without(range)).collect();
         })?;
-        self.write(batch, Durability::Later).await
+        self.writer.written(batch, Durability::Later).await
     }
 
     fn change_gaps(&self, change: impl FnOnce(&mut Vec<Gap>)) -> io::Result<Batch> {
@@ -243,20 +243,6 @@ impl Journal {
         let bytes = serde_json::to_vec(&shared.gaps).map_err(io::Error::other)?;
         batch.put(Family::Meta, META_GAPS, bytes);
         Ok(batch)
-    }
-
-    async fn write(&self, batch: Batch, durability: Durability) -> io::Result<()> {
-        let (told, outcome) = oneshot::channel();
-        let done = Box::new(move |outcome| {
-            let _ = told.send(outcome);
-        });
-        match durability {
-            Durability::Now => self.writer.write_durably(batch, done),
-            Durability::Later => self.writer.write_lazily(batch, Some(done)),
-        }
-        outcome
-            .await
-            .map_err(|_| io::Error::other("the writer of the log has stopped"))?
     }
 
     /// The last index that has an event here; 0 for none.
@@ -437,13 +423,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// When a write must be on disk.
-enum Durability {
-    Now,
-    /// With the next durable write.
-    Later,
 }
 
 enum Direction {

@@ -2,11 +2,9 @@
 
 use std::io;
 
-use tokio::sync::oneshot;
-
 use super::backend::{Backend, Batch, Family};
 use super::keys::META_LEASE;
-use super::writer::Writer;
+use super::writer::{Durability, Writer};
 
 /// The note.
 pub struct LeaseNote;
@@ -34,8 +32,6 @@ impl LeaseNote {
     pub async fn write(writer: &Writer, lease_ms: u64) -> io::Result<()> {
         let mut batch = Batch::default();
         batch.put(Family::Meta, META_LEASE, lease_ms.to_be_bytes().to_vec());
-        let (told, outcome) = oneshot::channel();
-        writer.write_durably(batch, Box::new(move |outcome| drop(told.send(outcome))));
-        outcome.await.map_err(io::Error::other)?
+        writer.written(batch, Durability::Now).await
     }
 }

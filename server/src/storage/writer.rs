@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use super::backend::{Backend, Batch};
 use super::fatal::Fatal;
 use super::pace::DiskPace;
@@ -27,6 +29,15 @@ pub struct Job {
     pub durable: bool,
     /// Who hears of it.
     pub done: Option<Completion>,
+}
+
+/// When a write must be on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Before anybody hears of it.
+    Now,
+    /// With the next durable write.
+    Later,
 }
 
 /// Writes jobs in the order in which they are put: the writer's thread, or a simulated disk in its place.
@@ -108,6 +119,21 @@ impl Writer {
             durable: false,
             done,
         });
+    }
+
+    /// Writes after all that was asked for earlier; resolves once it is on disk, or, where that is for later, can be read.
+    ///
+    /// # Errors
+    /// Where it could not be written.
+    pub async fn written(&self, batch: Batch, durability: Durability) -> io::Result<()> {
+        let (tell, hear) = oneshot::channel();
+        let done = Box::new(move |outcome| drop(tell.send(outcome)));
+        match durability {
+            Durability::Now => self.write_durably(batch, done),
+            Durability::Later => self.write_lazily(batch, Some(done)),
+        }
+        hear.await
+            .map_err(|_| io::Error::other("the writer of the log has stopped"))?
     }
 
     /// Ends the thread after all that was asked for, and waits for its end.
