@@ -29,5 +29,6 @@ pub mod oracle;
 pub mod processes;
 pub mod resource;
 pub mod simulation;
+pub mod splitmix;
 pub mod wait;
 pub mod witness;

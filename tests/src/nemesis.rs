@@ -22,8 +22,9 @@ use crate::fault::skipped;
 use crate::wait::pause;
 use hand::Hand;
 
-/// A pair that is told of changes of mode, a pair that is started anew, and a single package.
-const FILE: &str = r#"
+/// A pair that is told of changes of mode, a pair that is started anew, and a single package. Each can run anywhere, and
+/// no fault of a test is to count as a fault of the package.
+pub const FILE: &str = r#"
 [[group]]
 name = "told"
 kind = "duplex"

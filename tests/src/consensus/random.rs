@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-/// A small generator (splitmix64): good enough to choose faults, and the same everywhere.
+use crate::splitmix::SplitMix64;
+
+/// Good enough to choose faults, and the same everywhere.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(SplitMix64);
 
 impl Random {
     /// Of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+        Self(SplitMix64::new(seed ^ 0x9e37_79b9_7f4a_7c15))
     }
 
     /// The next number.
@@ -19,11 +21,7 @@ impl Random {
         reason = "it never ends, and nothing iterates over it"
     )]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+        self.0.draw()
     }
 
     /// A number from `low` to `high`, both of which may come.

@@ -1,23 +1,21 @@
 //! Random numbers from a seed: the same seed makes the same inputs on every machine.
 
-/// A stream of numbers (SplitMix64).
+use crate::splitmix::SplitMix64;
+
+/// A stream of numbers.
 #[derive(Clone, Debug)]
-pub struct Source(u64);
+pub struct Source(SplitMix64);
 
 impl Source {
     /// The stream of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.draw()
     }
 
     /// A number below `end`, which is not 0.

@@ -1,5 +1,7 @@
 //! A random number generator of our own, so that a seed means the same for ever.
 
+use crate::splitmix::SplitMix64;
+
 /// xoshiro256++, seeded by splitmix64.
 #[derive(Clone, Debug)]
 pub struct Random([u64; 4]);
@@ -8,14 +10,8 @@ impl Random {
     /// A stream of its own for each purpose, so that one more draw for one purpose does not move the others.
     #[must_use]
     pub fn new(seed: u64, purpose: u64) -> Self {
-        let mut state = seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95);
-        let mut next = || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
-        };
-        Self([next(), next(), next(), next()])
+        let mut source = SplitMix64::new(seed ^ purpose.wrapping_mul(0xd134_2543_de82_ef95));
+        Self([source.draw(), source.draw(), source.draw(), source.draw()])
     }
 
     /// The next number.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use tests::cluster::FAILOVER_LIMIT;
+use tests::nemesis::FILE;
 use tests::wait::wait_for;
 
-use crate::story::{FILE, Story};
+use crate::story::Story;
 
 const DEAF: &str = r#"
 [[package]]

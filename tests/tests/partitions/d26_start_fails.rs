@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use tests::nemesis::FILE;
 use tests::wait::wait_for;
 
-use crate::story::{FILE, Story};
+use crate::story::Story;
 
 const MISSING: &str = r#"
 [[package]]

@@ -10,47 +10,11 @@ use client::wire::status::Status;
 use nix::sys::signal::Signal;
 use tests::cluster::{Cluster, FAILOVER_LIMIT, Layout};
 use tests::invariants::heals;
+use tests::nemesis::FILE;
 use tests::node::Node;
 use tests::processes::Process;
 use tests::wait::{holds_for, monotonic_ns, wait_for};
 use tests::witness::{Interval, intervals};
-
-/// A pair that is told of changes of mode, a pair that is started anew, and a single package. Each can run anywhere, and
-/// no fault of a test is to count as a fault of the package.
-pub const FILE: &str = r#"
-[cluster]
-name = "partitions"
-
-[[group]]
-name = "told"
-kind = "duplex"
-standbys = 2
-failovers = { attempts = 100, within = "1s" }
-
-[[package]]
-name = "told"
-group = "told"
-copies = 3
-restart = { attempts = 100, within = "1s" }
-run.command = [@WITNESS@, "--unit", "told"]
-
-[[group]]
-name = "started"
-kind = "duplex"
-failovers = { attempts = 100, within = "1s" }
-
-[[package]]
-name = "started"
-group = "started"
-copies = 2
-restart = { attempts = 100, within = "1s" }
-run.command = [@WITNESS@, "--unit", "started", "--way", "start"]
-
-[[package]]
-name = "single"
-restart = { attempts = 100, within = "1s" }
-run.command = [@WITNESS@]
-"#;
 
 /// The default lease.
 pub const LEASE: Duration = Duration::from_millis(1_000);
