@@ -1,7 +1,7 @@
 //! The event journal: what happened, for people, kept on every server.
 //!
 //! Events are written without a sync of their own: after a crash, replaying the log makes the same events again, and
-//! a snapshot, which replay begins from, is made only after [`Journal::sync`]. The newest stay in memory, so that whoever
+//! a snapshot, which replay begins from, is made only after `Journal::sync`. The newest stay in memory, so that whoever
 //! waited for an index finds its events. A server that gets a snapshot in place of the log lacks the events of that
 //! stretch: it records the [`Gap`] and gets them from the other servers.
 

@@ -1,6 +1,6 @@
 //! Fuzzing of everything that parses bytes from outside, on stable Rust and by seed.
 //!
-//! There is no feedback from coverage on stable, so inputs are made from samples that are accepted: [`mutate`] changes
+//! There is no feedback from coverage on stable, so inputs are made from samples that are accepted: `mutate` changes
 //! tokens of text, values of JSON, and bytes. A [`Target`] is a parser with its properties; [`run`] counts what was
 //! accepted and what was refused, because a target that refuses everything tests nothing.
 

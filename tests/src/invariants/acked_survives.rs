@@ -36,7 +36,8 @@ fn check_key(key: &str, writes: &[&Write], now: &BTreeMap<String, String>) -> an
     match (acked, found) {
         (Some(acked), None) => bail!("I10: {key} is gone, although {acked:?} was acknowledged"),
         (Some(acked), Some(found)) if found < acked.value => {
-            bail!("I10: {key} is back at {found}, although {acked:?} was acknowledged")
+            let older = writes.iter().find(|write| write.value == found);
+            bail!("I10: {key} is back at {found} by {older:?}, although {acked:?} was acknowledged")
         }
         (_, Some(found)) => {
             let write = writes.iter().find(|w| w.value == found);
