@@ -7,7 +7,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use client::wire::node::Nodes;
+use tests::cluster::FAILOVER_LIMIT;
 use tests::network::rules;
+use tests::wait::wait_for;
 
 use crate::story::{Story, refs};
 
@@ -28,6 +31,19 @@ pub fn run(story: &mut Story) -> anyhow::Result<()> {
         "the old leader says that it is not quorate: {:?}",
         old.leader
     );
+    // What the old leader's node ran is elsewhere only once its session is over; until then it still counts as active there.
+    wait_for("the cut node to be declared down", FAILOVER_LIMIT, || {
+        let nodes: Nodes = story
+            .cluster
+            .ask(story.at(&new).map_err(|error| format!("{error:#}"))?, "/v1/nodes")
+            .map_err(|error| format!("{error:#}"))?;
+        let cut = nodes.nodes.into_iter().find(|node| node.name == leader);
+        match cut {
+            Some(node) if node.state == "up" => Err(format!("{leader} is up")),
+            Some(_) => Ok(()),
+            None => Err(format!("{leader} is not known")),
+        }
+    })?;
     let after = story.wait_all_active(&new)?;
     ensure!(after["told"] == kept, "told went on: {before:?} then {after:?}");
     story.stays(Duration::from_secs(2), &new, &after)?;
