@@ -206,6 +206,12 @@ impl Daemon {
             .filter_map(|(key, instance)| instance.to_record(key))
             .collect();
         record.instances.extend(self.ended.values().cloned());
+        if matches!(self.ending, Some(Ending::Leave { asked: true, .. })) {
+            // The end of the session is on its way and may be taken at any later time: no later daemon continues it.
+            record
+                .ended
+                .extend(record.session.take().map(|session| session.session));
+        }
         if let Some(session) = &mut record.session {
             session.reported = self.reports.last();
         }

@@ -247,6 +247,8 @@ impl Daemon {
         match instance.stage {
             Stage::Waiting { .. } => {
                 let gone = instance.observe_end(key, "ended", "requested", None, "it was never started");
+                // Its end is told, so a later daemon must not start it: the report may be taken after that.
+                self.record.mark(&key.package, key.start.max(instance.epoch));
                 self.instances.remove(key);
                 self.reports.push(gone);
             }

@@ -70,6 +70,7 @@ impl Daemon {
                 node: session.node,
                 session: session.session,
             };
+            actions.push(DaemonAction::Record);
             actions.push(DaemonAction::Leave {
                 server: self.servers.current().to_owned(),
                 request,

@@ -10,6 +10,7 @@ use crate::daemon::instance::Stage;
 use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, Order, ProcessId};
 
 mod adoption;
+mod crossing;
 mod cut_off;
 mod resetting;
 
