@@ -60,7 +60,11 @@ fn one(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     });
     let content = match operation.body {
         RequestBody::None => return described,
-        RequestBody::Optional(schema) | RequestBody::Json(schema) => {
+        // No body at all is taken as null, so null is no other thing than none.
+        RequestBody::Optional(schema) => {
+            json!({"application/json": {"schema": {"anyOf": [schema(generator), {"type": "null"}]}}})
+        }
+        RequestBody::Json(schema) => {
             json!({"application/json": {"schema": schema(generator)}})
         }
         RequestBody::File(schema) => json!({

@@ -203,6 +203,10 @@ impl Target for ApiRequest {
         all.into_iter().map(String::into_bytes).collect()
     }
 
+    fn takes_every_sample(&self) -> bool {
+        false
+    }
+
     fn words(&self) -> &'static [&'static str] {
         &[
             "GET",

@@ -38,6 +38,11 @@ pub trait Target {
     /// Inputs that are accepted; all others are made from these.
     fn samples(&self) -> Vec<Vec<u8>>;
 
+    /// Whether every sample is accepted. Where a state decides too, some may be refused by what came before them.
+    fn takes_every_sample(&self) -> bool {
+        true
+    }
+
     /// Words that mean something to this parser.
     fn words(&self) -> &'static [&'static str] {
         &[]
