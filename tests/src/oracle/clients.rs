@@ -122,6 +122,7 @@ struct Client {
 
 impl Client {
     fn run(mut self, stop: &AtomicBool) {
+        self.seen_index = self.present_index();
         while !stop.load(Ordering::Relaxed) {
             let (key, path) = self.next_key();
             let went_well = match self.random.below(20) {
@@ -136,6 +137,14 @@ impl Client {
                 pause(Duration::from_millis(5), "a client that is refused does not hammer");
             }
         }
+    }
+
+    /// The index that the cluster has reached, 0 where nobody says. Of a key that is not there a server knows only when any
+    /// key of that node was last removed: a swap that expects an older index is refused, whatever this key has seen.
+    fn present_index(&self) -> u64 {
+        let answer = self.send("GET", "/v1/status", &[], "").ok();
+        let index = answer.and_then(|answer| answer.header("x-index")?.parse::<u64>().ok());
+        index.unwrap_or(0)
     }
 
     fn next_key(&mut self) -> (String, String) {
