@@ -50,7 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Terms {
             None => None,
             Some(value) => {
                 let key = value.to_str().unwrap_or_default();
-                if key.is_empty() || key.len() > KEY_BYTES_MAX {
+                if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
                     let detail = format!("Idempotency-Key: expected 1 to {KEY_BYTES_MAX} visible ASCII characters");
                     return Err(ApiError::malformed(detail));
                 }

@@ -177,3 +177,21 @@ pub fn read_file(text: &str) -> Result<Config, ApiError> {
         ApiError::invalid(detail, errors)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_body_is_no_order_to_remove_everything() {
+        for body in [&b""[..], b" \n\t\r\n"] {
+            assert!(read_config(&HeaderMap::new(), body).is_err());
+        }
+        assert!(
+            read_config(&HeaderMap::new(), b"[cluster]\n")
+                .unwrap()
+                .packages
+                .is_empty()
+        );
+    }
+}
