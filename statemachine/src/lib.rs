@@ -66,6 +66,7 @@ pub mod preview;
 pub mod reason;
 mod requests;
 mod room;
+pub mod rules;
 pub mod snapshot;
 pub mod state;
 mod store;
