@@ -197,6 +197,9 @@ fn package(number: u64) -> PackageSpec {
             start_timeout: Millis(60_000),
             stop_timeout: Millis(10_000),
         },
+        preemptible: true,
+        exclusive: false,
+        condition: None,
     }
 }
 

@@ -3,7 +3,9 @@
 //! Every change of an instance goes through one of the verbs here ([`Draft::start`], [`Draft::promote`],
 //! [`Draft::stop`], [`Draft::release`]), so that node lists, room, generations and events can't get out of step.
 
+mod claim;
 mod instance;
+mod mentions;
 mod waiting;
 
 use alloc::collections::BTreeSet;
@@ -20,6 +22,7 @@ use crate::state::{Deadline, State, Unit};
 use crate::time::Timestamp;
 
 pub(crate) use instance::Release;
+pub(crate) use mentions::remember;
 
 /// What an event follows from.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +123,11 @@ impl<'a> Draft<'a> {
         };
         change(node);
         let room = Room::of(node, &self.state.dimensions);
+        let claims = node.claims.clone();
         self.state.rooms.set(number, room);
+        for package in claims {
+            self.plan_package(package);
+        }
     }
 
     /// Changes a package; nothing that its node's list or room depends on.

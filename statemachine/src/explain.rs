@@ -75,6 +75,7 @@ pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
             (Verdict::Chosen, placed_words(package))
         } else {
             match terms.obstacle(state, row) {
+                _ if package.claim == Some(row) => (Verdict::Possible, kept_words(state, package, row)),
                 Some(obstacle) => (Verdict::Rejected, obstacle.to_string()),
                 None => (Verdict::Possible, possible_words(state, package, row)),
             }
@@ -143,6 +144,25 @@ fn placed_words(package: &Package) -> String {
     }
 }
 
+/// Who still has the room that is kept for a package.
+fn kept_words(state: &State, package: &Package, node: NodeIx) -> String {
+    let there = state
+        .node_at(node)
+        .map(|node| node.instances.as_slice())
+        .unwrap_or_default();
+    let leaving = there.iter().filter_map(|number| {
+        let package = state.package_at(*number)?;
+        let instance = package.instance.as_ref()?;
+        (!instance.is_live()).then(|| package.name().as_str())
+    });
+    let leaving: Vec<&str> = leaving.collect();
+    format!(
+        "room is kept for {} here until this has ended: {}",
+        package.name(),
+        leaving.join(", ")
+    )
+}
+
 fn possible_words(state: &State, package: &Package, node: NodeIx) -> String {
     let score = state.rooms.get(node).score;
     let free = score.saturating_mul(100).div_euclid(SCORE_MAX);
@@ -191,6 +211,7 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         Reason::WaitsForNodes => "more nodes come up, or start_wait passes".to_string(),
         Reason::NoNode { .. } => "a node comes up, is resumed or has more room".to_string(),
         Reason::Failed { .. } => format!("`clear {name}` once the cause is mended, or restart the node"),
+        Reason::AwaitsRoom { node } => format!("what is being stopped on {node} reports its end"),
         Reason::Exhausted { .. } => format!("`clear {name}` or `promote` a member of its group"),
         Reason::Removed
         | Reason::Drained
@@ -200,6 +221,9 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         | Reason::NotAllowed
         | Reason::NoRoom
         | Reason::Surplus { .. }
-        | Reason::ModeChange { .. } => "its daemon reports its end".to_string(),
+        | Reason::ModeChange { .. }
+        | Reason::Preempted { .. }
+        | Reason::Unmet { .. }
+        | Reason::Excluded { .. } => "its daemon reports its end".to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::command::GroupSpec;
+use crate::command::{GroupKind, GroupSpec};
 use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
 use crate::id::{Epoch, GroupName, Index, NodeIx, PackageIx};
@@ -128,6 +128,15 @@ impl Ownership {
 }
 
 impl Group {
+    /// Whether each member is a unit of its own: such a group only keeps its members apart.
+    #[must_use]
+    pub fn members_are_units(&self) -> bool {
+        match self.spec.kind {
+            GroupKind::Duplex => false,
+            GroupKind::LoadShare => true,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &GroupName {

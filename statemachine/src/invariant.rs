@@ -2,6 +2,8 @@
 //!
 //! Tests and simulations check all of them after every entry. They look at everything, so nothing in `apply` calls them.
 
+mod placement;
+
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -30,13 +32,16 @@ pub struct Violation {
 
 type Check = fn(&State) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 12] = [
     ("one_holder_per_unit", one_holder_per_unit),
     ("members_apart", members_apart),
     ("epochs_unique", epochs_unique),
     ("sessions_present", sessions_present),
     ("only_where_allowed", only_where_allowed),
     ("below_capacity", below_capacity),
+    ("conditions_hold", placement::conditions_hold),
+    ("alone_where_exclusive", placement::alone_where_exclusive),
+    ("claims_can_be_met", placement::claims_can_be_met),
     ("removed_are_gone", removed_are_gone),
     ("nothing_left_undone", nothing_left_undone),
     ("indexes_follow_rows", indexes_follow_rows),
@@ -59,7 +64,7 @@ fn instances(state: &State) -> impl Iterator<Item = (PackageIx, &Package, &Insta
 
 /// I1: of a group at most one instance was granted to be active and is not proven to have ended.
 fn one_holder_per_unit(state: &State) -> Result<(), String> {
-    for group in state.groups() {
+    for group in state.groups().filter(|group| !group.members_are_units()) {
         let members = state.group_members(group);
         let holders = members
             .filter(|(_, package)| package.instance.as_ref().is_some_and(Instance::holds_unit))
@@ -189,6 +194,12 @@ fn nothing_left_undone(state: &State) -> Result<(), String> {
         };
         let open = state.cluster().is_some_and(|cluster| cluster.gate == StartGate::Open);
         let waits = matches!(idle, Reason::NoNode { .. } | Reason::Failed { .. });
+        if waits && placement::could_make_room(state, PackageIx(number)) {
+            return Err(format!(
+                "{} waits ({idle}) although room can be made for it",
+                package.name()
+            ));
+        }
         if waits && (!open || place::choose(state, PackageIx(number)).is_some()) {
             return Err(format!("{} waits ({idle}) although a node can take it", package.name()));
         }
@@ -215,6 +226,7 @@ fn indexes_follow_rows(state: &State) -> Result<(), String> {
             state.deadlines, again.deadlines
         ));
     }
+    placement::sums_follow_rows(state, &again)?;
     for (number, node) in state.nodes.iter() {
         let number = NodeIx(number);
         if state.rooms.get(number) != Room::of(node, &state.dimensions) {

@@ -70,6 +70,7 @@ pub mod rules;
 pub mod snapshot;
 pub mod state;
 mod store;
+mod subject;
 pub mod time;
 
 pub use apply::apply;

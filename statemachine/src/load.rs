@@ -16,7 +16,7 @@ pub const LOAD_MAX: u64 = 1 << 48;
 pub const BUILT_IN: [&str; 2] = ["cpu", "memory"];
 
 /// An amount in each dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Loads(pub [u64; DIMENSIONS_MAX]);
 
 impl Loads {

@@ -118,6 +118,14 @@ pub struct Node {
     pub instances: Vec<PackageIx>,
     /// The sum of their loads.
     pub planned: Loads,
+    /// The sum of the loads of those that are stopping and won't come back by themselves.
+    pub leaving: Loads,
+    /// The packages for which room is kept here; sorted.
+    pub claims: Vec<PackageIx>,
+    /// The sum of their loads.
+    pub claimed: Loads,
+    /// How many of all these need the node for themselves.
+    pub alone: u32,
     /// The last event about it.
     pub trail: Option<EventId>,
 }
@@ -289,6 +297,10 @@ impl Feed for Node {
             instances,
             planned,
             trail,
+            leaving: _,
+            claims: _,
+            claimed: _,
+            alone: _,
         } = self;
         id.feed(hasher);
         name.feed(hasher);

@@ -10,6 +10,8 @@ use crate::id::{Epoch, GroupIx, Index, NodeIx, PackageName, SessionId};
 use crate::load::Loads;
 use crate::node::Moment;
 use crate::reason::Reason;
+use crate::rules::condition::Expression;
+use crate::subject::Subject;
 use crate::time::{Millis, Timestamp};
 
 /// Back-off before the first repeated restart; it doubles with each further failure.
@@ -25,6 +27,15 @@ pub struct Rank {
     pub priority: u32,
     /// The place in the order of definition.
     pub order: u64,
+}
+
+/// The order in which packages give way, the most important first: every active one goes before every standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Importance {
+    /// It is no active one: redundancy goes before service.
+    pub spare: bool,
+    /// Its rank.
+    pub rank: Rank,
 }
 
 /// A package that is defined, or that was removed and still runs.
@@ -62,6 +73,10 @@ pub struct Package {
     pub idle: Option<Reason>,
     /// The last event about it: the cause of the next one.
     pub trail: Option<EventId>,
+    /// Where room is kept for it until what is being stopped there has ended.
+    pub claim: Option<NodeIx>,
+    /// Its condition, with names that can be looked up; none: it may run beside anything.
+    pub(crate) condition: Option<Arc<Expression<Subject>>>,
 }
 
 /// A package isn't placed on this node again before it registers anew, or somebody says `clear` or `start`.
@@ -161,6 +176,31 @@ impl Instance {
         self.phase == Phase::Running
     }
 
+    /// Whether its end is only the first half of a restart where it is.
+    #[must_use]
+    pub fn returns(&self) -> bool {
+        match &self.phase {
+            Phase::Failing { .. } => true,
+            Phase::Stopping { why } => why.returns(),
+            Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Stranded => false,
+        }
+    }
+
+    /// Whether it is being stopped and its room becomes free for others.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(&self.phase, Phase::Stopping { why } if !why.returns())
+    }
+
+    /// Its place in the order in which packages are stopped to make room, the last one first.
+    #[must_use]
+    pub fn importance(&self, package: &Package) -> Importance {
+        Importance {
+            spare: self.mode != Mode::Active,
+            rank: package.rank(),
+        }
+    }
+
     /// Whether what it sends reaches the outside.
     #[must_use]
     pub fn output(&self) -> Output {
@@ -226,6 +266,15 @@ impl Package {
         }
     }
 
+    /// How important it is where it is active.
+    #[must_use]
+    pub fn as_active(&self) -> Importance {
+        Importance {
+            spare: false,
+            rank: self.rank(),
+        }
+    }
+
     /// What it does, in one word.
     #[must_use]
     pub fn state(&self) -> PackageState {
@@ -283,6 +332,8 @@ impl Feed for Package {
             bans,
             idle,
             trail,
+            claim,
+            condition: _,
         } = self;
         spec_digest.feed(hasher);
         order.feed(hasher);
@@ -299,6 +350,11 @@ impl Feed for Package {
         bans.feed(hasher);
         idle.feed(hasher);
         trail.feed(hasher);
+        // Fed only where there is one, so that logs from before there were claims keep their digests.
+        if let Some(claim) = claim {
+            hasher.word(0x636c_6169_6d00);
+            claim.feed(hasher);
+        }
     }
 }
 

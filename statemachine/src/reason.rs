@@ -17,7 +17,9 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
+            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } | Self::AwaitsRoom { .. } => {
+                PackageState::Waiting
+            }
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -29,7 +31,10 @@ impl Reason {
             | Self::NotAllowed
             | Self::NoRoom
             | Self::Surplus { .. }
-            | Self::ModeChange { .. } => PackageState::Stopped,
+            | Self::ModeChange { .. }
+            | Self::Preempted { .. }
+            | Self::Unmet { .. }
+            | Self::Excluded { .. } => PackageState::Stopped,
         }
     }
 
@@ -37,7 +42,7 @@ impl Reason {
     #[must_use]
     pub(crate) fn waits_for_node(&self) -> bool {
         match self {
-            Self::WaitsForNodes | Self::NoNode { .. } | Self::Failed { .. } => true,
+            Self::WaitsForNodes | Self::NoNode { .. } | Self::Failed { .. } | Self::AwaitsRoom { .. } => true,
             Self::Exhausted { .. }
             | Self::Stopped
             | Self::Removed
@@ -49,7 +54,34 @@ impl Reason {
             | Self::NotAllowed
             | Self::NoRoom
             | Self::Surplus { .. }
-            | Self::ModeChange { .. } => false,
+            | Self::ModeChange { .. }
+            | Self::Preempted { .. }
+            | Self::Unmet { .. }
+            | Self::Excluded { .. } => false,
+        }
+    }
+
+    /// Whether what is stopped for it is started again where it was.
+    #[must_use]
+    pub(crate) fn returns(&self) -> bool {
+        match self {
+            Self::Redefined | Self::Promoted { .. } | Self::ModeChange { .. } => true,
+            Self::Stopped
+            | Self::Removed
+            | Self::Reserve { .. }
+            | Self::WaitsForNodes
+            | Self::NoNode { .. }
+            | Self::Failed { .. }
+            | Self::Exhausted { .. }
+            | Self::Drained
+            | Self::Moved { .. }
+            | Self::NotAllowed
+            | Self::NoRoom
+            | Self::Surplus { .. }
+            | Self::Preempted { .. }
+            | Self::Unmet { .. }
+            | Self::Excluded { .. }
+            | Self::AwaitsRoom { .. } => false,
         }
     }
 
@@ -90,6 +122,10 @@ impl fmt::Display for Reason {
             Self::NoRoom => f.write_str("its load has grown beyond what its node has left"),
             Self::Surplus { wanted } => write!(f, "its group wants only {wanted} running"),
             Self::ModeChange { to } => write!(f, "it is to run {}", crate::event::mode_word(*to)),
+            Self::Preempted { by } => write!(f, "it makes room for {by}, which is more important"),
+            Self::Unmet { condition } => write!(f, "its condition does not hold any more: {condition}"),
+            Self::Excluded { by } => write!(f, "{by}, which is more important, excludes it from its node"),
+            Self::AwaitsRoom { node } => write!(f, "it starts on {node} once what is being stopped there has ended"),
         }
     }
 }
@@ -109,6 +145,8 @@ impl fmt::Display for Obstacles {
             full,
             peers,
             banned,
+            conditions,
+            exclusive,
         } = *self;
         let parts = [
             (down, "not up"),
@@ -117,6 +155,8 @@ impl fmt::Display for Obstacles {
             (full, "without room"),
             (peers, "with another member of its group"),
             (banned, "where it failed too often"),
+            (conditions, "where a condition does not allow it"),
+            (exclusive, "that one of two needs for itself"),
         ];
         let mut first = true;
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
@@ -155,6 +195,28 @@ pub enum Obstacle {
         /// How often.
         failures: u32,
     },
+    /// Its own condition does not hold there.
+    Unmet {
+        /// The part that does not hold.
+        condition: String,
+    },
+    /// The condition of a package there would not hold any more.
+    Against {
+        /// Which package.
+        package: PackageName,
+        /// Its condition.
+        condition: String,
+    },
+    /// It needs the node for itself, and this one is there.
+    NotEmpty {
+        /// Which package.
+        package: PackageName,
+    },
+    /// This one is there and needs the node for itself.
+    Exclusive {
+        /// Which package.
+        package: PackageName,
+    },
 }
 
 impl fmt::Display for Obstacle {
@@ -177,6 +239,15 @@ impl fmt::Display for Obstacle {
             Self::Banned { failures } => {
                 write!(f, "it failed there {failures} times; `clear` it to try again")
             }
+            Self::Unmet { condition } => write!(f, "its condition does not hold there: {condition}"),
+            Self::Against { package, condition } => {
+                write!(
+                    f,
+                    "{package} is there on the condition {condition}, which would not hold any more"
+                )
+            }
+            Self::NotEmpty { package } => write!(f, "it needs the node for itself, and {package} is there"),
+            Self::Exclusive { package } => write!(f, "{package} is there and needs the node for itself"),
         }
     }
 }

@@ -23,6 +23,12 @@ pub(crate) struct Room {
     pub(crate) score: u64,
     /// What is free in each dimension; the largest number where the node is not metered.
     pub(crate) free: [u64; DIMENSIONS_MAX],
+    /// What will be free once everything that is being stopped has ended.
+    pub(crate) later: [u64; DIMENSIONS_MAX],
+    /// Nothing is there, not even a claim.
+    pub(crate) empty: bool,
+    /// Something is there that needs the node for itself.
+    pub(crate) alone: bool,
 }
 
 impl Room {
@@ -30,6 +36,9 @@ impl Room {
         open: false,
         score: 0,
         free: [0; DIMENSIONS_MAX],
+        later: [0; DIMENSIONS_MAX],
+        empty: true,
+        alone: false,
     };
 
     pub(crate) fn of(node: &Node, dimensions: &Dimensions) -> Self {
@@ -38,10 +47,18 @@ impl Room {
             open: node.takes_packages(),
             score: SCORE_MAX,
             free: [u64::MAX; DIMENSIONS_MAX],
+            later: [u64::MAX; DIMENSIONS_MAX],
+            empty: node.instances.is_empty() && node.claims.is_empty(),
+            alone: node.alone > 0,
         };
-        for ((free, capacity), planned) in room.free.iter_mut().zip(capacity).zip(node.planned.0) {
+        let held = node.planned.plus(node.claimed);
+        let staying = held.minus(node.leaving);
+        for ((later, capacity), staying) in room.later.iter_mut().zip(capacity).zip(staying.0) {
+            *later = capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(staying));
+        }
+        for ((free, capacity), held) in room.free.iter_mut().zip(capacity).zip(held.0) {
             let Some(capacity) = capacity else { continue };
-            *free = capacity.saturating_sub(planned);
+            *free = capacity.saturating_sub(held);
             let share = free.saturating_mul(SCORE_MAX).checked_div(capacity);
             // A dimension of which the node has nothing says nothing about how full it is.
             room.score = room.score.min(share.unwrap_or(SCORE_MAX));
@@ -60,11 +77,18 @@ impl Room {
 
     /// Whether a load stays strictly below the capacity in each dimension that it loads.
     pub(crate) fn fits(&self, load: Loads) -> bool {
-        load.0
-            .iter()
-            .zip(self.free)
-            .all(|(load, free)| *load == 0 || *load < free)
+        is_below(load, self.free)
     }
+
+    /// Whether it will once everything that is being stopped has ended.
+    pub(crate) fn fits_later(&self, load: Loads) -> bool {
+        is_below(load, self.later)
+    }
+}
+
+/// Whether a load is strictly less than what is free in each dimension that it loads.
+pub(crate) fn is_below(load: Loads, free: [u64; DIMENSIONS_MAX]) -> bool {
+    load.0.iter().zip(free).all(|(load, free)| *load == 0 || *load < free)
 }
 
 /// Rooms of a page: what the first write after a clone copies.
@@ -207,6 +231,7 @@ mod tests {
                     open,
                     score,
                     free: [score; DIMENSIONS_MAX],
+                    ..Room::CLOSED
                 },
             );
         }

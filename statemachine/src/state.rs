@@ -1,6 +1,7 @@
 //! The state: the root of all that the manager knows, and the only thing that `apply` changes.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -68,6 +69,8 @@ pub struct State {
     pub(crate) nodes_by_name: Shards<NodeName, NodeIx>,
     pub(crate) packages_by_name: Shards<PackageName, PackageIx>,
     pub(crate) groups_by_name: Shards<GroupName, GroupIx>,
+    /// Whose conditions name this package or group.
+    pub(crate) mentions: Shards<String, Arc<BTreeSet<PackageIx>>>,
     pub(crate) rooms: Rooms,
     /// How many nodes are up.
     pub(crate) up: u32,
@@ -96,6 +99,7 @@ impl State {
             nodes_by_name: Shards::new(),
             packages_by_name: Shards::new(),
             groups_by_name: Shards::new(),
+            mentions: Shards::new(),
             rooms: Rooms::new(),
             up: 0,
             waiting: Arc::new(BTreeSet::new()),
@@ -210,7 +214,7 @@ impl State {
     /// Who has the unit of a package: its group, or itself.
     #[must_use]
     pub fn ownership(&self, package: &Package) -> Ownership {
-        match package.group.and_then(|group| self.group_at(group)) {
+        match self.shared_unit(package) {
             Some(group) => Ownership::of(self.group_members(group)),
             None => match self.packages_by_name.get(package.name()) {
                 Some(number) => Ownership::of(core::iter::once((*number, package))),
@@ -238,9 +242,15 @@ impl State {
 
     pub(crate) fn unit_of(&self, number: PackageIx) -> Unit {
         match self.package_at(number).and_then(|package| package.group) {
-            Some(group) => Unit::Group(group),
-            None => Unit::Package(number),
+            Some(group) if self.group_at(group).is_none_or(|group| !group.members_are_units()) => Unit::Group(group),
+            Some(_) | None => Unit::Package(number),
         }
+    }
+
+    /// The group of a package where that is its unit: not for a member of a load-share group, which is one by itself.
+    pub(crate) fn shared_unit(&self, package: &Package) -> Option<&Group> {
+        let group = package.group.and_then(|group| self.group_at(group));
+        group.filter(|group| !group.members_are_units())
     }
 
     /// The rank of a unit: its package's, or its first member's.
@@ -288,6 +298,7 @@ impl Feed for State {
             nodes_by_name: _,
             packages_by_name: _,
             groups_by_name: _,
+            mentions: _,
             rooms: _,
             up: _,
             waiting: _,

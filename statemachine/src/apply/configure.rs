@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::conditions::{check_condition, check_conditions};
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
 use super::{conflict, not_found};
 use crate::cluster::LeaseTail;
@@ -18,6 +19,7 @@ use crate::node::NodeStatus;
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::Package;
 use crate::state::{Deadline, Unit};
+use crate::subject::condition_of;
 
 pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &[ConfigChange]) -> Outcome {
     let found = draft.state.cluster().map_or(Index(0), |cluster| cluster.config_index);
@@ -37,6 +39,7 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
             ConfigChange::RemovePackage(name) => remove_package(draft, name)?,
         };
     }
+    check_conditions(draft, changes)?;
     if changed {
         let index = draft.index;
         if let Some(cluster) = draft.state.cluster_mut() {
@@ -116,6 +119,11 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
     if *group.spec == *spec && !group.removing {
         return Ok(false);
     }
+    if group.spec.kind != spec.kind && !group.members.is_empty() {
+        return Err(conflict(format!(
+            "group {name} has packages, so its kind can't change: remove them first, or define another group"
+        )));
+    }
     group.spec = Arc::new(spec.clone());
     group.changed = index;
     let defined = core::mem::take(&mut group.removing);
@@ -167,6 +175,7 @@ fn find_group(draft: &Draft<'_>, name: &GroupName) -> Result<GroupIx, Rejection>
 
 fn put_package(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<bool, Rejection> {
     check_package(spec)?;
+    check_condition(spec)?;
     let group = spec.group.as_ref().map(|group| find_group(draft, group)).transpose()?;
     match draft.state.packages_by_name.get(&spec.name).copied() {
         None => define(draft, spec, group).map(|()| true),
@@ -196,8 +205,11 @@ fn define(draft: &mut Draft<'_>, spec: &PackageSpec, group: Option<GroupIx>) -> 
         bans: Vec::new(),
         idle: None,
         trail: None,
+        claim: None,
+        condition: condition_of(spec),
     }));
     draft.state.packages_by_name.insert(spec.name.clone(), number);
+    draft.remember_mentions(number);
     if let Some(group) = group {
         draft.join_group(number, group);
     }
@@ -235,6 +247,8 @@ fn redefine(
         }
         check_group_size(draft, group)?;
     }
+    draft.drop_claim(number);
+    draft.forget_mentions(number);
     draft.state.dimensions.release(&before.load);
     claim_dimensions(draft, spec)?;
     change_unit(draft, number, group, spec);
@@ -247,6 +261,7 @@ fn redefine(
         package.spec = spec.clone();
         package.changed = index;
         package.load = load;
+        package.condition = condition_of(&spec);
         if core::mem::take(&mut package.removing) || before.enabled != spec.enabled {
             package.wish = if spec.enabled { Wish::Start } else { Wish::Stop };
         }
@@ -255,8 +270,17 @@ fn redefine(
             package.forget_failures();
         }
     });
+    draft.remember_mentions(number);
     if let Some(group) = group {
         draft.sort_members(group);
+    }
+    // Who gives way, and for whom, may be decided otherwise now.
+    if let Some(node) = draft
+        .state
+        .package_at(number)
+        .and_then(|package| Some(package.instance.as_ref()?.node))
+    {
+        draft.gained.insert(node);
     }
     if !restarts {
         adopt(draft, number);
@@ -305,14 +329,22 @@ fn adopt(draft: &mut Draft<'_>, number: PackageIx) {
         return;
     };
     let (node, before, load, spec) = (instance.node, instance.load, package.load, package.spec.clone());
+    let (was_alone, alone) = (u32::from(instance.spec.exclusive), u32::from(spec.exclusive));
+    let leaving = instance.is_leaving();
     draft.change_instance(number, |instance| {
         instance.spec = spec;
         instance.load = load;
     });
-    if before == load {
+    if before == load && was_alone == alone {
         return;
     }
-    draft.change_node(node, |node| node.planned = node.planned.minus(before).plus(load));
+    draft.change_node(node, |node| {
+        node.planned = node.planned.minus(before).plus(load);
+        node.alone = node.alone.saturating_sub(was_alone).saturating_add(alone);
+        if leaving {
+            node.leaving = node.leaving.minus(before).plus(load);
+        }
+    });
     draft.grown.insert(number);
     draft.gained.insert(node);
 }

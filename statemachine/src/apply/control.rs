@@ -94,9 +94,9 @@ pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
     let Some(package) = state.package_at(number) else {
         return Ok(Accepted::Done);
     };
-    let Some(group) = package.group else {
+    let Some(group) = package.group.filter(|_| state.shared_unit(package).is_some()) else {
         return Err(conflict(format!(
-            "package {name} has no group, so it is never standby: `start {name}` runs it as active"
+            "package {name} is in no group that has standbys, so it is never standby: `start {name}` runs it as active"
         )));
     };
     let live = package.instance.as_ref().filter(|instance| instance.is_live());

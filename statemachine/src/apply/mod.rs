@@ -5,6 +5,7 @@
 //! clone from before. Then the plan decides what follows.
 
 mod admin;
+mod conditions;
 mod configure;
 mod control;
 mod node;

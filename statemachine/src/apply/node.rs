@@ -106,6 +106,10 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
         instances: Vec::new(),
         planned: Loads::default(),
         trail: None,
+        leaving: Loads::default(),
+        claims: Vec::new(),
+        claimed: Loads::default(),
+        alone: 0,
     }));
     draft.state.nodes_by_name.insert(registration.name.clone(), number);
     Arc::make_mut(&mut draft.state.nodes_by_id).insert(id, number);

@@ -121,6 +121,7 @@ fn failing(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, cause:
         instance.phase = Phase::Failing { cause: cause.clone() };
         instance.since = now;
     });
+    draft.shake(number);
     say_failed(draft, number, instance, cause, detail);
     draft.plan_package(number);
 }

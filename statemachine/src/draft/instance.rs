@@ -37,6 +37,7 @@ impl Draft<'_> {
         let Some((name, node_name)) = self.names(number, node) else {
             return;
         };
+        self.drop_claim(number);
         let epoch = self.next_epoch();
         let now = self.now;
         let last = self.state.package_at(number).and_then(|package| package.last);
@@ -64,6 +65,7 @@ impl Draft<'_> {
         package.prefer = None;
         package.idle = None;
         let load = package.load;
+        let alone = package.spec.exclusive;
         package.instance = Some(Instance {
             node,
             session,
@@ -83,7 +85,9 @@ impl Draft<'_> {
                 node.instances.insert(place, number);
             }
             node.planned = node.planned.plus(load);
+            node.alone = node.alone.saturating_add(u32::from(alone));
         });
+        self.shake(number);
         self.touch(node);
         self.say_package(
             number,
@@ -166,12 +170,18 @@ impl Draft<'_> {
             | Reason::Drained
             | Reason::NotAllowed
             | Reason::NoRoom
-            | Reason::Surplus { .. } => None,
+            | Reason::Surplus { .. }
+            | Reason::Preempted { .. }
+            | Reason::Unmet { .. }
+            | Reason::Excluded { .. }
+            | Reason::AwaitsRoom { .. } => None,
         };
         let Some((package, node_name)) = self.names(number, node) else {
             return;
         };
         let now = self.now;
+        let load = instance.load;
+        let leaves = !why.returns();
         self.change_package(number, |package| {
             package.prefer = prefer;
             if let Some(instance) = package.instance.as_mut() {
@@ -179,6 +189,10 @@ impl Draft<'_> {
                 instance.since = now;
             }
         });
+        if leaves {
+            self.count_leaving(node, load);
+        }
+        self.shake(number);
         self.touch(node);
         self.say_package(
             number,
@@ -212,7 +226,12 @@ impl Draft<'_> {
         self.change_node(node, |node| {
             node.instances.retain(|there| *there != number);
             node.planned = node.planned.minus(instance.load);
+            node.alone = node.alone.saturating_sub(u32::from(instance.spec.exclusive));
+            if instance.is_leaving() {
+                node.leaving = node.leaving.minus(instance.load);
+            }
         });
+        self.shake(number);
         if instance.is_desired() {
             self.touch(node);
         }
@@ -256,10 +275,20 @@ impl Draft<'_> {
             return;
         };
         let now = self.now;
+        let left = self
+            .state
+            .package_at(number)
+            .and_then(|package| package.instance.as_ref())
+            .filter(|instance| instance.is_leaving())
+            .map(|instance| instance.load);
         self.change_instance(number, |instance| {
             instance.phase = Phase::Stranded;
             instance.since = now;
         });
+        if let Some(load) = left {
+            self.change_node(node, |node| node.leaving = node.leaving.minus(load));
+        }
+        self.shake(number);
         self.touch(node);
         if let Some((package, node)) = self.names(number, node) {
             self.say_package(number, cause, EventKind::Stranded { package, node });

@@ -31,10 +31,16 @@ impl Draft<'_> {
             return;
         }
         let spec = package.spec.clone();
+        let group = package.group;
+        self.drop_claim(number);
+        self.forget_mentions(number);
         self.leave_unit(number);
         self.state.packages_by_name.remove(&spec.name);
         self.state.dimensions.release(&spec.load);
         self.state.packages.remove(number.0);
+        if let Some(group) = group {
+            self.bury_group(group);
+        }
     }
 
     /// Deletes a group that was removed, once its last package is gone.
@@ -57,7 +63,7 @@ impl Draft<'_> {
     pub(crate) fn leave_unit(&mut self, number: PackageIx) {
         let unit = self.state.unit_of(number);
         self.set_waiting(unit, false);
-        if let Unit::Group(group) = unit
+        if let Some(group) = self.state.package_at(number).and_then(|package| package.group)
             && let Some(group) = self.state.groups.get_mut(group.0)
         {
             group.members.retain(|member| *member != number);

@@ -207,6 +207,8 @@ pub struct ClusterSpec {
 pub enum GroupKind {
     /// One active, the others standby or in reserve.
     Duplex,
+    /// Each member is a unit of its own; they run in parallel, never two on a node.
+    LoadShare,
 }
 
 /// A group's definition.
@@ -290,6 +292,20 @@ pub struct PackageSpec {
     pub restart: RestartSpec,
     /// How it is run: nothing in here decides about placement.
     pub run: RunSpec,
+    /// Whether it may be stopped to make room for a more important package.
+    #[serde(default = "preemptible", skip_serializing_if = "Clone::clone")]
+    pub preemptible: bool,
+    /// Whether it needs a node for itself.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub exclusive: bool,
+    /// Where it may run, as an expression over what else runs there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+}
+
+/// A package may be stopped to make room unless its definition says otherwise.
+fn preemptible() -> bool {
+    true
 }
 
 /// How a daemon runs a package.

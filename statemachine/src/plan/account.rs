@@ -57,8 +57,9 @@ pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> O
     if !gate::is_open(state) {
         return Some(Reason::WaitsForNodes);
     }
-    if let Some(group) = package.group.and_then(|group| state.group_at(group))
+    if let Some(group) = state.shared_unit(package)
         && package.wish == Wish::Start
+        && package.claim.is_none()
     {
         if occupied(state, group) >= wanted(group) {
             return Some(Reason::Reserve { wanted: wanted(group) });
@@ -67,6 +68,11 @@ pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> O
             let failovers = u32::try_from(group.failovers.len()).unwrap_or(u32::MAX);
             return Some(Reason::Exhausted { failovers });
         }
+    }
+    if let Some(node) = package.claim.and_then(|node| state.node_at(node)) {
+        return Some(Reason::AwaitsRoom {
+            node: node.name.clone(),
+        });
     }
     let nodes = Terms::of(state, number, package).obstacles(state);
     Some(if nodes.banned > 0 {
@@ -97,7 +103,7 @@ fn set_idle(draft: &mut Draft<'_>, number: PackageIx, idle: Option<Reason>) {
         Some(why @ Reason::Failed { .. }) => {
             draft.say_package(number, Cause::Trail, EventKind::GaveUp { package: name, why });
         }
-        Some(why @ Reason::NoNode { .. }) => {
+        Some(why @ (Reason::NoNode { .. } | Reason::AwaitsRoom { .. })) => {
             draft.say_package(number, Cause::Trail, EventKind::Waiting { package: name, why });
         }
         Some(_) | None => {}

@@ -6,19 +6,29 @@ use alloc::vec::Vec;
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::Package;
+use crate::plan::condition::{self, Lens};
 use crate::reason::{Obstacle, Obstacles};
 use crate::room::Room;
 use crate::state::State;
 
-/// What a package asks of a node, worked out once for a search over nodes.
+/// What a package, or several that only start together, asks of a node: worked out once for a search over nodes.
 pub(crate) struct Terms {
-    load: Loads,
+    /// Who is to be placed.
+    pub(crate) party: Vec<PackageIx>,
+    /// Their loads together.
+    pub(crate) load: Loads,
     /// The allowed nodes that exist, in the order of the list; none: any.
     pub(crate) listed: Option<Vec<NodeIx>>,
-    /// Where other members of its group are.
+    /// Where other members of its group are, or have room kept for them.
     peers: Vec<(NodeIx, PackageIx)>,
     /// Where it failed too often in the node's present session.
     banned: Vec<(NodeIx, u32)>,
+    /// It needs a node for itself.
+    pub(crate) exclusive: bool,
+    /// It has a condition.
+    conditional: bool,
+    /// Who is somewhere on a condition that names it, and where.
+    pub(crate) wary: Vec<(NodeIx, PackageIx)>,
 }
 
 impl Terms {
@@ -35,7 +45,7 @@ impl Terms {
         let members = group.into_iter().flat_map(|group| state.group_members(group));
         let peers = members
             .filter(|(member, _)| *member != number)
-            .filter_map(|(member, peer)| Some((peer.instance.as_ref()?.node, member)))
+            .flat_map(|(member, peer)| places(peer).map(move |node| (node, member)))
             .collect();
         let banned = package.bans.iter().filter(|ban| {
             state
@@ -43,20 +53,80 @@ impl Terms {
                 .is_some_and(|node| node.status.session() == ban.session)
         });
         Self {
+            party: Vec::from([number]),
             load: package.load,
             listed,
             peers,
             banned: banned.map(|ban| (ban.node, ban.failures)).collect(),
+            exclusive: package.spec.exclusive,
+            conditional: package.condition.is_some(),
+            wary: condition::wary_of(state, number, package),
         }
     }
 
-    /// Whether the package may be placed on a node that has this room.
-    pub(crate) fn allow(&self, node: NodeIx, room: &Room) -> bool {
+    /// What several ask that only start together, on one node.
+    pub(crate) fn of_party(state: &State, party: &[PackageIx]) -> Option<Self> {
+        let mut whole: Option<Self> = None;
+        for number in party {
+            let one = Self::of(state, *number, state.package_at(*number)?);
+            whole = Some(match whole {
+                None => one,
+                Some(whole) => whole.and(one),
+            });
+        }
+        let mut whole = whole?;
+        whole.wary.retain(|(_, other)| !party.contains(other));
+        Some(whole)
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.party.extend(other.party);
+        self.load = self.load.plus(other.load);
+        self.listed = match (self.listed, other.listed) {
+            (Some(mine), Some(theirs)) => Some(mine.into_iter().filter(|node| theirs.contains(node)).collect()),
+            (Some(listed), None) | (None, Some(listed)) => Some(listed),
+            (None, None) => None,
+        };
+        self.peers.extend(other.peers);
+        self.banned.extend(other.banned);
+        self.exclusive |= other.exclusive;
+        self.conditional |= other.conditional;
+        self.wary.extend(other.wary);
+        self
+    }
+
+    /// Whether the package may be started on a node that has this room.
+    pub(crate) fn allow(&self, state: &State, node: NodeIx, room: &Room) -> bool {
         room.open
             && room.fits(self.load)
-            && self.listed.as_ref().is_none_or(|listed| listed.contains(&node))
+            && !room.alone
+            && (room.empty || !self.exclusive)
+            && self.allow_node(node)
+            && self.allow_company(state, node, Lens::Now)
+    }
+
+    /// Whether it may be started where room was kept for it.
+    pub(crate) fn allow_claimed(&self, state: &State, node: NodeIx) -> bool {
+        let Some(row) = state.node_at(node) else { return false };
+        let mut row = row.clone();
+        row.claims.clear();
+        row.claimed = Loads::default();
+        row.alone = condition::alone_instances(state, &row);
+        let room = Room::of(&row, &state.dimensions);
+        self.allow(state, node, &room)
+    }
+
+    /// Whether a node is one that its definition and its past allow, whatever else is there, peers apart.
+    pub(crate) fn allow_node(&self, node: NodeIx) -> bool {
+        self.listed.as_ref().is_none_or(|listed| listed.contains(&node))
             && !self.peers.iter().any(|(there, _)| *there == node)
             && !self.banned.iter().any(|(there, _)| *there == node)
+    }
+
+    /// Whether its own condition and those of others hold with it there.
+    pub(crate) fn allow_company(&self, state: &State, node: NodeIx, lens: Lens) -> bool {
+        (!self.conditional || condition::holds_for(state, &self.party, node, lens, &[]))
+            && condition::first_against(state, self, node, lens, &[]).is_none()
     }
 
     /// The first thing that is in the way on a node.
@@ -74,12 +144,32 @@ impl Terms {
         if let Some((_, failures)) = self.banned.iter().find(|(there, _)| *there == number) {
             return Some(Obstacle::Banned { failures: *failures });
         }
+        if let Some(obstacle) = condition::obstacle(state, self, number) {
+            return Some(obstacle);
+        }
         if let Some((_, peer)) = self.peers.iter().find(|(there, _)| *there == number) {
             return Some(Obstacle::Peer {
                 package: state.package_at(*peer)?.name().clone(),
             });
         }
-        self.shortage(state, number)
+        self.occupied(state, number).or_else(|| self.shortage(state, number))
+    }
+
+    /// Who is in the way where one of two needs the node for itself.
+    fn occupied(&self, state: &State, number: NodeIx) -> Option<Obstacle> {
+        let node = state.node_at(number)?;
+        let there = node.instances.iter().chain(&node.claims).copied();
+        let mut there = there.filter(|other| !self.party.contains(other));
+        if self.exclusive {
+            let package = there.next()?;
+            return Some(Obstacle::NotEmpty {
+                package: state.package_at(package)?.name().clone(),
+            });
+        }
+        let alone = there.find(|other| condition::is_exclusive(state, *other))?;
+        Some(Obstacle::Exclusive {
+            package: state.package_at(alone)?.name().clone(),
+        })
     }
 
     fn shortage(&self, state: &State, number: NodeIx) -> Option<Obstacle> {
@@ -110,11 +200,19 @@ impl Terms {
                 Some(Obstacle::NoRoom { .. }) => &mut counts.full,
                 Some(Obstacle::Peer { .. }) => &mut counts.peers,
                 Some(Obstacle::Banned { .. }) => &mut counts.banned,
+                Some(Obstacle::Unmet { .. } | Obstacle::Against { .. }) => &mut counts.conditions,
+                Some(Obstacle::NotEmpty { .. } | Obstacle::Exclusive { .. }) => &mut counts.exclusive,
             };
             *count = count.saturating_add(1);
         }
         counts
     }
+}
+
+/// Where a package is, or has room kept for it.
+fn places(package: &Package) -> impl Iterator<Item = NodeIx> {
+    let here = package.instance.as_ref().map(|instance| instance.node);
+    here.into_iter().chain(package.claim)
 }
 
 /// Whether a definition's list of nodes allows a node.

@@ -8,6 +8,7 @@ use crate::group::{Group, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::is_listed;
+use crate::plan::{company, condition};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
@@ -22,8 +23,14 @@ pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
             .unwrap_or_default(),
     };
     for number in members {
+        company::send_away(draft, number);
         if let Some(why) = unlawful(draft, number) {
-            draft.stop(number, why, Cause::Trail);
+            let cause = if matches!(why, Reason::Unmet { .. }) {
+                Cause::Of(condition::latest_trail(draft.state, number))
+            } else {
+                Cause::Trail
+            };
+            draft.stop(number, why, cause);
         }
     }
     match unit {
@@ -40,7 +47,7 @@ fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     if package.removing {
         return Some(Reason::Removed);
     }
-    if let Some(why) = unwished(package, instance) {
+    if let Some(why) = unwished(package, instance, state.shared_unit(package).is_some()) {
         return Some(why);
     }
     if state.node_at(instance.node).is_some_and(|node| node.drain) {
@@ -49,34 +56,38 @@ fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     if !is_listed(state, package, instance.node) {
         return Some(Reason::NotAllowed);
     }
+    if let Some(condition) = condition::unmet(state, number, instance.node) {
+        return Some(Reason::Unmet { condition });
+    }
+    if let Some(by) = company::more_important(state, number) {
+        return Some(Reason::Excluded { by });
+    }
     (draft.grown.contains(&number) && is_over(state, instance)).then_some(Reason::NoRoom)
 }
 
-fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
+fn unwished(package: &Package, instance: &Instance, shared: bool) -> Option<Reason> {
     match (package.wish, instance.mode) {
         (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
         (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
         (Wish::Start, Mode::Test) => {
-            let to = if package.group.is_some() {
-                Mode::Standby
-            } else {
-                Mode::Active
-            };
+            let to = if shared { Mode::Standby } else { Mode::Active };
             Some(Reason::ModeChange { to })
         }
         (Wish::Start, Mode::Active | Mode::Standby) | (Wish::Test, Mode::Test) => None,
     }
 }
 
-/// Whether the sums on an instance's node have reached its capacity in a dimension that the instance loads.
+/// Whether the sums of what goes on on an instance's node have reached its capacity in a dimension that the instance
+/// loads.
 fn is_over(state: &State, instance: &Instance) -> bool {
-    let room = state.rooms.get(instance.node);
-    instance
-        .load
-        .0
-        .iter()
-        .zip(room.free)
-        .any(|(load, free)| *load > 0 && free == 0)
+    let Some(node) = state.node_at(instance.node) else {
+        return false;
+    };
+    let sums = node.planned.minus(node.leaving);
+    let capacity = state.dimensions.capacity(&node.capacity);
+    let rows = instance.load.0.iter().zip(sums.0).zip(capacity);
+    let mut loaded = rows.filter(|((load, _), _)| **load > 0);
+    loaded.any(|((_, sum), capacity)| capacity.is_some_and(|capacity| sum >= capacity))
 }
 
 /// An instance of an older definition is restarted.

@@ -4,48 +4,103 @@
 //! room. It decides and records in one pass, because each decision takes room from the next. A package that runs never
 //! moves without a cause, and nothing here ever grants a unit that is held.
 //!
-//! Further steps join the list in [`plan`]: conditions (M6) before `stop_unlawful`, load share and together groups
-//! beside `activate`, preemption (M14) after `place_standbys`, shares (M16) before `account`.
+//! A package that finds no place may have others give way (M14). It then has a claim to the room that they leave, and
+//! starts once their ends are confirmed. Whatever a start or a stop means for conditions (M6) is planned in the same entry.
 
 pub(crate) mod account;
+mod company;
+pub(crate) mod condition;
 pub(crate) mod eligible;
+mod evict;
 pub(crate) mod gate;
 mod lawful;
 pub(crate) mod place;
+pub(crate) mod ring;
 mod standby;
 pub(crate) mod takeover;
 
-use alloc::vec::Vec;
+use alloc::collections::BTreeSet;
 
 use crate::draft::Draft;
+use crate::package::Rank;
 use crate::state::Unit;
 
-/// Plans everything that the entry touched.
+/// Units in order of rank.
+type Units = BTreeSet<(Rank, Unit)>;
+
+/// Rounds of one plan at most.
+const ROUNDS_MAX: u32 = 64;
+
+/// Units that one round looks at, each time that something touches them, at most.
+const STEPS_MAX: u32 = 1_000_000;
+
+/// Plans everything that the entry touched, and what that touches in turn.
 pub(crate) fn plan(draft: &mut Draft<'_>) {
     gate::update(draft);
-    place::wake_waiting(draft);
-    let units = take_units(draft);
-    each(draft, &units, lawful::stop_unlawful);
-    each(draft, &units, takeover::activate);
-    each(draft, &units, standby::place_standbys);
-    each(draft, &units, standby::place_tests);
-    each(draft, &units, account::account);
+    let mut planned = BTreeSet::new();
+    // Each round handles what the one before has moved: it ends, because a package is started once an entry at most,
+    // and gives up a claim only for a more important one. The bound is for the case that this is wrong.
+    for _ in 0..ROUNDS_MAX {
+        let units = place_actives(draft);
+        if units.is_empty() {
+            break;
+        }
+        each(draft, &units, standby::place_standbys);
+        each(draft, &units, standby::place_tests);
+        planned.extend(units);
+    }
+    each(draft, &planned, account::account);
     draft.number_generations();
 }
 
+/// Stops what may not go on, then gives every unit that wants one an active member, the most important unit first. Gives
+/// all the units that it has looked at.
+fn place_actives(draft: &mut Draft<'_>) -> Units {
+    let mut seen = Units::new();
+    let mut queue = stop_unlawful(draft);
+    let mut steps: u32 = 0;
+    while let Some(next) = queue.pop_first() {
+        seen.insert(next);
+        takeover::activate(draft, next.1);
+        queue.extend(stop_unlawful(draft));
+        steps = steps.saturating_add(1);
+        if steps >= STEPS_MAX {
+            break;
+        }
+    }
+    seen.extend(queue);
+    seen
+}
+
+/// Looks at every unit that was touched and stops what may not go on, and whatever rests on that. Gives the units.
+fn stop_unlawful(draft: &mut Draft<'_>) -> Units {
+    let mut seen = Units::new();
+    loop {
+        place::wake_waiting(draft);
+        let units = take_units(draft);
+        if units.is_subset(&seen) {
+            return seen;
+        }
+        for entry in units {
+            lawful::stop_unlawful(draft, entry.1);
+            seen.insert(entry);
+        }
+    }
+}
+
 /// The units to be planned, in order of rank. A package that has joined a group meanwhile is no unit any more.
-fn take_units(draft: &mut Draft<'_>) -> Vec<Unit> {
-    let units = core::mem::take(&mut draft.units).into_iter().map(|(_, unit)| unit);
-    let is_unit = |unit: &Unit| match unit {
+fn take_units(draft: &mut Draft<'_>) -> Units {
+    let mut units = core::mem::take(&mut draft.units);
+    units.retain(|(_, unit)| match unit {
         Unit::Package(package) => draft.state.unit_of(*package) == *unit,
         Unit::Group(_) => true,
-    };
-    units.filter(is_unit).collect()
+    });
+    units
 }
 
 /// One step, for each unit in order of rank.
-fn each(draft: &mut Draft<'_>, units: &[Unit], step: fn(&mut Draft<'_>, Unit)) {
-    for unit in units {
+fn each(draft: &mut Draft<'_>, units: &Units, step: fn(&mut Draft<'_>, Unit)) {
+    for (_, unit) in units {
         step(draft, *unit);
     }
 }

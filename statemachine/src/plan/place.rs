@@ -1,17 +1,55 @@
-//! Where a package is placed.
+//! Where a package is placed: at once, or where room is kept for it until others have made it.
 
-use crate::draft::Draft;
+use alloc::vec::Vec;
+
+use crate::command::Mode;
+use crate::draft::{Cause, Draft};
 use crate::id::{NodeIx, PackageIx};
+use crate::load::Loads;
+use crate::package::Importance;
 use crate::plan::eligible::Terms;
-use crate::plan::gate;
+use crate::plan::evict::{Eviction, cheapest, evict, standing};
+use crate::plan::{gate, ring};
+use crate::reason::Reason;
+use crate::room::is_below;
 use crate::state::{State, Unit};
 
-/// The node for a package: the preferred one; else the first of its list that can take it; else the one with most room,
-/// then the lowest number.
-pub(crate) fn choose(state: &State, number: PackageIx) -> Option<NodeIx> {
-    let package = state.package_at(number)?;
-    let terms = Terms::of(state, number, package);
-    let allowed = |node: NodeIx| terms.allow(node, &state.rooms.get(node));
+/// The node where a package can be started now, with all that only start together with it: where room was kept for it;
+/// else the preferred one; else the first of its list that can take it; else the one with most room, then the lowest
+/// number.
+pub(crate) fn choose(state: &State, number: PackageIx) -> Option<Choice> {
+    parties(state, number).into_iter().find_map(|party| {
+        let node = choose_for(state, &party)?;
+        Some(Choice { node, party })
+    })
+}
+
+/// Where a package can be started, and who starts with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) node: NodeIx,
+    /// In order of rank; the package itself is among them.
+    pub(crate) party: Vec<PackageIx>,
+}
+
+/// With whom a package is placed: the whole ring of conditions that it is part of, else it alone.
+fn parties(state: &State, number: PackageIx) -> Vec<Vec<PackageIx>> {
+    let alone = Vec::from([number]);
+    match ring::party(state, number) {
+        Some(party) => Vec::from([party, alone]),
+        None => Vec::from([alone]),
+    }
+}
+
+fn choose_for(state: &State, party: &[PackageIx]) -> Option<NodeIx> {
+    let package = state.package_at(*party.first()?)?;
+    let terms = Terms::of_party(state, party)?;
+    let allowed = |node: NodeIx| terms.allow(state, node, &state.rooms.get(node));
+    if let Some(claimed) = package.claim
+        && terms.allow_claimed(state, claimed)
+    {
+        return Some(claimed);
+    }
     if let Some(preferred) = package.prefer
         && allowed(preferred)
     {
@@ -19,37 +57,155 @@ pub(crate) fn choose(state: &State, number: PackageIx) -> Option<NodeIx> {
     }
     match &terms.listed {
         Some(listed) => listed.iter().copied().find(|node| allowed(*node)),
-        None => state.rooms.most_room(|node, room| terms.allow(node, room)),
+        None => state.rooms.most_room(|node, room| terms.allow(state, node, room)),
     }
 }
 
-/// Units that wait join the plan where a node that gained room can take one of their packages.
+/// Where room can be made for a package that is to be active, with all that only start together with it, and who has to
+/// go for it.
+pub(crate) fn make_room(state: &State, number: PackageIx) -> Option<(Eviction, Vec<PackageIx>)> {
+    parties(state, number).into_iter().find_map(|party| {
+        let terms = Terms::of_party(state, &party)?;
+        Some((cheapest(state, &terms, importance(state, &party)?)?, party))
+    })
+}
+
+/// Several that start together are as important as the first of them.
+fn importance(state: &State, party: &[PackageIx]) -> Option<Importance> {
+    Some(state.package_at(*party.first()?)?.as_active())
+}
+
+/// Whether the room that is kept for a package can still become its own without anybody else having to go.
+pub(crate) fn claim_holds(state: &State, number: PackageIx) -> bool {
+    let Some(node) = state.package_at(number).and_then(|package| package.claim) else {
+        return false;
+    };
+    let has_claim = |number: &PackageIx| state.package_at(*number).is_some_and(|it| it.claim == Some(node));
+    parties(state, number)
+        .into_iter()
+        .filter(|party| party.iter().all(has_claim))
+        .any(|party| {
+            let terms = Terms::of_party(state, &party);
+            let found = terms.and_then(|terms| evict(state, &terms, importance(state, &party)?, node));
+            found.is_some_and(|found| found.victims.is_empty())
+        })
+}
+
+/// Keeps room for a package where it can be made at the least expense, and stops whoever has to go for it. Gives whether
+/// there is such a node. It starts there once their ends are confirmed.
+pub(crate) fn stake(draft: &mut Draft<'_>, number: PackageIx) -> bool {
+    if claim_holds(draft.state, number) {
+        return true;
+    }
+    for party in parties(draft.state, number) {
+        for member in party {
+            draft.drop_claim(member);
+        }
+    }
+    let Some((found, party)) = make_room(draft.state, number) else {
+        return false;
+    };
+    let Some(package) = draft.state.package_at(number) else {
+        return false;
+    };
+    let (by, cause) = (package.name().clone(), package.trail);
+    for victim in found.victims {
+        if !draft.drop_claim(victim) {
+            draft.stop(victim, Reason::Preempted { by: by.clone() }, Cause::Of(cause));
+        }
+        draft.plan_package(victim);
+    }
+    for member in party {
+        draft.claim(member, found.node);
+        draft.plan_package(member);
+    }
+    true
+}
+
+/// Starts a package, and all that only start together with it.
+pub(crate) fn start(draft: &mut Draft<'_>, choice: &Choice, number: PackageIx, mode: Mode, cause: Cause) {
+    draft.start(number, choice.node, mode, cause);
+    for member in choice.party.iter().filter(|member| **member != number) {
+        draft.start(*member, choice.node, Mode::Active, Cause::Trail);
+        draft.plan_package(*member);
+    }
+}
+
+/// Units that wait join the plan where a node that gained room could take one of their packages.
 pub(crate) fn wake_waiting(draft: &mut Draft<'_>) {
     let gained = core::mem::take(&mut draft.gained);
+    let all = core::mem::take(&mut draft.wake_all);
     let state = &*draft.state;
-    let rooms = || {
-        gained
-            .iter()
-            .map(|node| (*node, state.rooms.get(*node)))
-            .filter(|(_, room)| room.open)
-    };
-    if !draft.wake_all && (!gate::is_open(state) || rooms().next().is_none()) {
+    let open = |node: &&NodeIx| state.rooms.get(**node).open;
+    let mut slopes: Vec<Slope> = gained.iter().filter(open).map(|node| Slope::of(state, *node)).collect();
+    slopes.retain(|slope| !slope.steps.is_empty());
+    if !all && (!gate::is_open(state) || slopes.is_empty()) {
         return;
     }
     for entry in state.waiting.iter() {
-        let wakes = draft.wake_all
+        let wakes = all
             || candidates(state, entry.1).any(|number| {
                 state.package_at(number).is_some_and(|package| {
-                    let mut fitting = rooms().filter(|(_, room)| room.fits(package.load)).peekable();
-                    fitting.peek().is_some() && {
-                        let terms = Terms::of(state, number, package);
-                        fitting.any(|(node, room)| terms.allow(node, &room))
-                    }
+                    let newcomer = package.as_active();
+                    slopes.iter().any(|slope| slope.could_take(newcomer, package.load))
                 })
             });
         if wakes {
             draft.units.insert(*entry);
         }
+    }
+}
+
+/// How much room a node could have for newcomers of each importance.
+struct Slope {
+    /// From the most important occupant on: how important it is, and what is left where it and all before it stay.
+    steps: Vec<(Option<Importance>, [u64; crate::load::DIMENSIONS_MAX])>,
+}
+
+impl Slope {
+    fn of(state: &State, node: NodeIx) -> Self {
+        let Some(row) = state.node_at(node) else {
+            return Self { steps: Vec::new() };
+        };
+        let capacity = state
+            .dimensions
+            .capacity(&row.capacity)
+            .map(|it| it.unwrap_or(u64::MAX));
+        let left = |sum: Loads| {
+            let mut left = capacity;
+            for (left, used) in left.iter_mut().zip(sum.0).filter(|(left, _)| **left != u64::MAX) {
+                *left = left.saturating_sub(used);
+            }
+            left
+        };
+        let mut stay = Loads::default();
+        let mut yielding = Vec::new();
+        for number in row.instances.iter().chain(&row.claims) {
+            let Some(package) = state.package_at(*number) else {
+                continue;
+            };
+            match standing(package) {
+                None => {}
+                Some((importance, load, true)) if package.spec.preemptible => yielding.push((importance, load)),
+                Some((_, load, _)) => stay = stay.plus(load),
+            }
+        }
+        yielding.sort();
+        let mut steps = Vec::from([(None, left(stay))]);
+        for (importance, load) in yielding {
+            stay = stay.plus(load);
+            steps.push((Some(importance), left(stay)));
+        }
+        Self { steps }
+    }
+
+    /// Whether a newcomer would fit if everything less important that may be stopped were.
+    fn could_take(&self, newcomer: Importance, load: Loads) -> bool {
+        let above = self
+            .steps
+            .partition_point(|(importance, _)| importance.is_none_or(|it| it < newcomer));
+        let step = above.checked_sub(1).and_then(|last| self.steps.get(last));
+        step.is_some_and(|(_, left)| is_below(load, *left))
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) fn place_standbys(draft: &mut Draft<'_>, unit: Unit) {
         if occupied(draft.state, row) >= wanted(row) {
             return;
         }
-        if let Some(node) = place::choose(draft.state, number) {
-            draft.start(number, node, Mode::Standby, Cause::Trail);
+        if let Some(choice) = place::choose(draft.state, number) {
+            draft.start(number, choice.node, Mode::Standby, Cause::Trail);
         }
     }
 }
@@ -103,8 +103,8 @@ pub(crate) fn place_tests(draft: &mut Draft<'_>, unit: Unit) {
         if !wanted {
             continue;
         }
-        if let Some(node) = place::choose(draft.state, number) {
-            draft.start(number, node, Mode::Test, Cause::Trail);
+        if let Some(choice) = place::choose(draft.state, number) {
+            draft.start(number, choice.node, Mode::Test, Cause::Trail);
         }
     }
 }

@@ -27,14 +27,19 @@ pub(crate) fn wants_start(package: &Package) -> bool {
 
 fn activate_single(draft: &mut Draft<'_>, number: PackageIx) {
     if !gate::is_open(draft.state) || !draft.state.package_at(number).is_some_and(wants_start) {
+        draft.drop_claim(number);
         return;
     }
-    if let Some(node) = place::choose(draft.state, number) {
-        draft.start(number, node, Mode::Active, Cause::Trail);
+    match place::choose(draft.state, number) {
+        Some(choice) => place::start(draft, &choice, number, Mode::Active, Cause::Trail),
+        None => {
+            place::stake(draft, number);
+        }
     }
 }
 
 fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
+    drop_idle_claims(draft, group);
     let Some(row) = draft.state.group_at(group) else { return };
     if Ownership::of(draft.state.group_members(row)) != Ownership::Free {
         return;
@@ -49,6 +54,8 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
     if let Some(failure) = failure
         && is_exhausted(draft, group)
     {
+        let members = draft.state.group_at(group).map(|row| row.members.clone());
+        drop_claims(draft, &members.unwrap_or_default());
         restart_in_place(draft, group, failure);
         return;
     }
@@ -61,16 +68,50 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
     if !gate::is_open(draft.state) {
         return;
     }
-    for number in in_order_of_start(draft.state, row) {
-        let Some(node) = place::choose(draft.state, number) else {
+    let order = in_order_of_start(draft.state, row);
+    for number in order.iter().copied() {
+        let Some(choice) = place::choose(draft.state, number) else {
             continue;
         };
+        let node = choice.node;
         let cause = vacancy.map_or(Cause::Trail, |vacancy| Cause::Of(vacancy.cause));
-        draft.start(number, node, Mode::Active, cause);
+        drop_claims(draft, &order);
+        place::start(draft, &choice, number, Mode::Active, cause);
         let elsewhere = failure.is_some_and(|was| (was.package, was.node) != (number, node));
         fill_vacancy(draft, group, elsewhere);
         return;
     }
+    // None can be started now: room is made for one of them, for the one that has a claim already if that still holds.
+    let holds = |number: &PackageIx| place::claim_holds(draft.state, *number);
+    if let Some(kept) = order.iter().copied().find(holds) {
+        let others: Vec<PackageIx> = order.iter().copied().filter(|number| *number != kept).collect();
+        drop_claims(draft, &others);
+        return;
+    }
+    drop_claims(draft, &order);
+    for number in order {
+        if place::stake(draft, number) {
+            return;
+        }
+    }
+}
+
+fn drop_claims(draft: &mut Draft<'_>, members: &[PackageIx]) {
+    for number in members {
+        draft.drop_claim(*number);
+    }
+}
+
+/// Room is kept only for a member that is to become the active one.
+fn drop_idle_claims(draft: &mut Draft<'_>, group: GroupIx) {
+    let Some(row) = draft.state.group_at(group) else { return };
+    let held = Ownership::of(draft.state.group_members(row)) != Ownership::Free;
+    let idle = held || !gate::is_open(draft.state) || heir(draft.state, row).is_some();
+    let claims = |(number, package): (PackageIx, &Package)| {
+        (package.claim.is_some() && (idle || !wants_start(package))).then_some(number)
+    };
+    let claims: Vec<PackageIx> = draft.state.group_members(row).filter_map(claims).collect();
+    drop_claims(draft, &claims);
 }
 
 /// The standby that becomes active: the operator's choice, else the first by rank that is ready, else one that starts.
@@ -116,7 +157,7 @@ fn restart_in_place(draft: &mut Draft<'_>, group: GroupIx, was: Vacancy) {
         return;
     };
     let in_place = package.prefer == Some(was.node)
-        && Terms::of(state, was.package, package).allow(was.node, &state.rooms.get(was.node));
+        && Terms::of(state, was.package, package).allow(state, was.node, &state.rooms.get(was.node));
     if in_place && gate::is_open(state) {
         draft.start(was.package, was.node, Mode::Active, Cause::Of(was.cause));
         fill_vacancy(draft, group, false);

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::{SnapshotError, v1};
 use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
 use crate::digest::fingerprint;
+use crate::draft::remember;
 use crate::event::EventId;
 use crate::group::{Exhausted, Group, Health, Vacancy};
 use crate::id::{GroupIx, NodeIx, PackageIx};
@@ -112,20 +113,40 @@ fn link(state: &mut State) -> Result<(), SnapshotError> {
             continue;
         };
         let name = package.name().clone();
-        let (group, running) = (package.group, package.instance.as_ref().map(|it| (it.node, it.load)));
+        let running = package.instance.as_ref();
+        let running = running.map(|it| (it.node, it.load, it.is_leaving(), it.spec.exclusive));
+        let group = package.group;
+        let claim = package.claim.map(|node| (node, package.load, package.spec.exclusive));
         if let Some(group) = group {
             let row = state.groups.get_mut(group.0);
             let row =
                 row.ok_or_else(|| broken(format!("package {name} names group {}, which is not there", group.0)))?;
             row.members.push(PackageIx(place));
         }
-        if let Some((node, load)) = running {
+        if let Some((node, load, alone)) = claim {
+            let row = state.nodes.get_mut(node.0);
+            let row = row.ok_or_else(|| {
+                broken(format!(
+                    "room is kept for {name} on node {}, which is not there",
+                    node.0
+                ))
+            })?;
+            row.claims.push(PackageIx(place));
+            row.claimed = row.claimed.plus(load);
+            row.alone = row.alone.saturating_add(u32::from(alone));
+        }
+        if let Some((node, load, leaving, alone)) = running {
             let row = state.nodes.get_mut(node.0);
             let row =
                 row.ok_or_else(|| broken(format!("package {name} runs on node {}, which is not there", node.0)))?;
             row.instances.push(PackageIx(place));
             row.planned = row.planned.plus(load);
+            row.alone = row.alone.saturating_add(u32::from(alone));
+            if leaving {
+                row.leaving = row.leaving.plus(load);
+            }
         }
+        remember(state, PackageIx(place));
     }
     Ok(())
 }
@@ -139,6 +160,7 @@ fn index(state: &mut State) {
             continue;
         };
         row.instances.sort();
+        row.claims.sort();
         state.up = state.up.saturating_add(u32::from(row.is_up()));
         deadlines.extend(
             row.extended
@@ -270,6 +292,10 @@ fn node(row: v1::NodeRow) -> Node {
         instances: Vec::new(),
         planned: Loads::default(),
         trail: trail.map(event),
+        leaving: Loads::default(),
+        claims: Vec::new(),
+        claimed: Loads::default(),
+        alone: 0,
     }
 }
 
@@ -335,11 +361,13 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
         bans,
         idle,
         trail,
+        claim,
     } = row;
     let spec = Arc::new(spec);
     Package {
         spec_digest: fingerprint(&*spec),
         load: dimensions.load(&spec.load),
+        condition: crate::subject::condition_of(&spec),
         instance: running.map(|row| instance(&spec, row)),
         spec,
         order,
@@ -361,6 +389,7 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
             .collect(),
         idle,
         trail: trail.map(event),
+        claim: claim.map(NodeIx),
     }
 }
 

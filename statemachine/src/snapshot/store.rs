@@ -118,6 +118,10 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         instances: _,
         planned: _,
         trail,
+        leaving: _,
+        claims: _,
+        claimed: _,
+        alone: _,
     } = row;
     v1::NodeRow {
         place,
@@ -209,6 +213,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
         removing,
         group,
         load: _,
+        condition: _,
         instance: running,
         prefer,
         last,
@@ -216,6 +221,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
         bans,
         idle,
         trail,
+        claim,
     } = row;
     v1::PackageRow {
         place,
@@ -236,6 +242,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
             .collect::<Vec<_>>(),
         idle: idle.clone(),
         trail: trail.map(event),
+        claim: claim.map(|node| node.0),
     }
 }
 

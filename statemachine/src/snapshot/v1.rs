@@ -269,6 +269,9 @@ pub struct PackageRow {
     pub idle: Option<Reason>,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// The place of the node on which room is kept for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<u32>,
 }
 
 /// An instance.
@@ -422,6 +425,26 @@ pub enum Reason {
         /// Which.
         to: Mode,
     },
+    /// It makes room for a more important package.
+    Preempted {
+        /// Which.
+        by: PackageName,
+    },
+    /// Its condition does not hold on its node any more.
+    Unmet {
+        /// The part that does not hold.
+        condition: String,
+    },
+    /// A more important package excludes it from its node.
+    Excluded {
+        /// Which.
+        by: PackageName,
+    },
+    /// Room is kept for it on a node, where others are being stopped.
+    AwaitsRoom {
+        /// Where.
+        node: NodeName,
+    },
 }
 
 /// What is in the way, and on how many nodes: each node counts once, for the first that applies.
@@ -440,4 +463,15 @@ pub struct Obstacles {
     pub peers: u32,
     /// Where it failed too often.
     pub banned: u32,
+    /// Where a condition, its own or another's, does not allow it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub conditions: u32,
+    /// Where one of two needs the node for itself.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub exclusive: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `create` | the first command of the log |
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
-//! | `group NAME [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
+//! | `group NAME [kind=KIND] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `up NODE [clean] [cut_off=MS] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
@@ -19,7 +19,8 @@
 use std::fmt::Write as _;
 
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, InstanceState, OnQuorumLoss, RequestId, RestartSpec, Wish,
+    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, OnQuorumLoss, RequestId,
+    RestartSpec, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -235,6 +236,13 @@ fn group(rest: &[&str]) -> statemachine::command::GroupSpec {
         match key {
             "standbys" => spec.standbys = value.parse().unwrap(),
             "failovers" => spec.failovers = limit(value),
+            "kind" => {
+                spec.kind = match value {
+                    "duplex" => GroupKind::Duplex,
+                    "load-share" => GroupKind::LoadShare,
+                    other => panic!("{other} is no kind of a group"),
+                }
+            }
             other => panic!("{other} is no key of a group"),
         }
     }
@@ -264,6 +272,9 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
                     _ => OnQuorumLoss::Stop,
                 }
             }
+            "preemptible" => spec.preemptible = value == "true",
+            "exclusive" => spec.exclusive = value == "true",
+            "condition" => spec.condition = Some(value.to_string()),
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
                 spec.load

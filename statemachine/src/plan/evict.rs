@@ -1,0 +1,208 @@
+//! Who has to go for a package to fit on a node (M14).
+//!
+//! What counts is how the node will be once everything that is being stopped there has ended. Only less important
+//! packages that may be stopped are victims, the least important ones first, and of those none that is not needed.
+
+use alloc::vec::Vec;
+
+use crate::id::{NodeIx, PackageIx};
+use crate::load::{DIMENSIONS_MAX, Loads};
+use crate::package::{Importance, Package};
+use crate::plan::condition::{self, Lens};
+use crate::plan::eligible::Terms;
+use crate::rules::condition::Polarity;
+use crate::state::State;
+
+/// What it takes to put a package on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Eviction {
+    pub(crate) node: NodeIx,
+    /// The most important one that has to go; none where nobody has to.
+    pub(crate) dearest: Option<Importance>,
+    /// All that have to go, the most important one first.
+    pub(crate) victims: Vec<PackageIx>,
+}
+
+/// One that has a place on a node, and will still have it when everything that is being stopped has ended.
+struct Occupant {
+    importance: Importance,
+    number: PackageIx,
+    load: Loads,
+    /// It may be stopped for the newcomer.
+    yields: bool,
+}
+
+/// A newcomer and what stands in its way on one node.
+struct Case<'a> {
+    state: &'a State,
+    terms: &'a Terms,
+    newcomer: Importance,
+    node: NodeIx,
+    capacity: [u64; DIMENSIONS_MAX],
+    /// The most important first.
+    occupants: Vec<Occupant>,
+}
+
+/// Who has to go for a package to fit on a node; none where it can't, whoever goes.
+pub(crate) fn evict(state: &State, terms: &Terms, newcomer: Importance, node: NodeIx) -> Option<Eviction> {
+    if !state.rooms.get(node).open || !terms.allow_node(node) {
+        return None;
+    }
+    let case = Case::new(state, terms, newcomer, node)?;
+    let mut gone: Vec<PackageIx> = Vec::new();
+    let mut yielding = case.occupants.iter().rev().filter(|occupant| occupant.yields);
+    while !case.admits(&gone) {
+        gone.push(yielding.next()?.number);
+    }
+    case.give_back(&mut gone);
+    case.add_dependents(&mut gone)?;
+    let victims = case.occupants.iter().filter(|occupant| gone.contains(&occupant.number));
+    let victims: Vec<&Occupant> = victims.collect();
+    Some(Eviction {
+        node,
+        dearest: victims.first().map(|first| first.importance),
+        victims: victims.into_iter().map(|victim| victim.number).collect(),
+    })
+}
+
+impl<'a> Case<'a> {
+    fn new(state: &'a State, terms: &'a Terms, newcomer: Importance, node: NodeIx) -> Option<Self> {
+        let row = state.node_at(node)?;
+        let wanted = terms.party.iter();
+        let wanted: Vec<PackageIx> = wanted
+            .flat_map(|number| condition::named(state, *number, Polarity::Positive))
+            .collect();
+        let there = row.instances.iter().chain(&row.claims).copied();
+        let mut occupants: Vec<Occupant> = there
+            .filter(|number| !terms.party.contains(number))
+            .filter_map(|number| occupant(state, number, newcomer, &wanted))
+            .collect();
+        occupants.sort_by_key(|occupant| (occupant.importance, occupant.number));
+        let capacity = state.dimensions.capacity(&row.capacity);
+        Some(Self {
+            state,
+            terms,
+            newcomer,
+            node,
+            capacity: capacity.map(|capacity| capacity.unwrap_or(u64::MAX)),
+            occupants,
+        })
+    }
+
+    /// Whether the newcomer may be there once these are gone.
+    fn admits(&self, gone: &[PackageIx]) -> bool {
+        let stay = || {
+            self.occupants
+                .iter()
+                .filter(|occupant| !gone.contains(&occupant.number))
+        };
+        let load = stay().fold(self.terms.load, |sum, occupant| sum.plus(occupant.load));
+        let loads = load.0.iter().zip(self.terms.load.0).zip(self.capacity);
+        let mut loads = loads.filter(|((_, own), _)| *own > 0);
+        loads.all(|((sum, _), capacity)| *sum < capacity || capacity == u64::MAX)
+            && (!self.terms.exclusive || stay().next().is_none())
+            && !stay().any(|occupant| condition::is_exclusive(self.state, occupant.number))
+            && condition::first_against(self.state, self.terms, self.node, Lens::Later, gone).is_none()
+            && condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone)
+    }
+
+    /// Whoever need not go stays, the most important first.
+    fn give_back(&self, gone: &mut Vec<PackageIx>) {
+        for occupant in &self.occupants {
+            let Some(place) = gone.iter().position(|number| *number == occupant.number) else {
+                continue;
+            };
+            gone.remove(place);
+            if !self.admits(gone) {
+                gone.insert(place, occupant.number);
+            }
+        }
+    }
+
+    /// Whoever is there on the condition that a victim is goes too; none where that is a more important one.
+    fn add_dependents(&self, gone: &mut Vec<PackageIx>) -> Option<()> {
+        if gone.is_empty() || self.state.mentions.len() == 0 {
+            return Some(());
+        }
+        loop {
+            let broken = self.occupants.iter().find(|occupant| {
+                !gone.contains(&occupant.number)
+                    && is_live(self.state, occupant.number)
+                    && !condition::still_holds(self.state, occupant.number, self.node, &self.terms.party, gone)
+            });
+            let Some(broken) = broken else { break };
+            if broken.importance <= self.newcomer {
+                return None;
+            }
+            gone.push(broken.number);
+        }
+        condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone).then_some(())
+    }
+}
+
+fn is_live(state: &State, number: PackageIx) -> bool {
+    let instance = state.package_at(number).and_then(|package| package.instance.as_ref());
+    instance.is_some_and(crate::package::Instance::is_live)
+}
+
+/// How a package counts on its node; none where it is being stopped for good.
+fn occupant(state: &State, number: PackageIx, newcomer: Importance, wanted: &[PackageIx]) -> Option<Occupant> {
+    let package = state.package_at(number)?;
+    let (importance, load, settled) = standing(package)?;
+    Some(Occupant {
+        importance,
+        number,
+        load,
+        yields: settled && package.spec.preemptible && importance > newcomer && !wanted.contains(&number),
+    })
+}
+
+/// How important a place on a node is, with what load it counts, and whether it could be given up now.
+pub(crate) fn standing(package: &Package) -> Option<(Importance, Loads, bool)> {
+    match &package.instance {
+        Some(instance) if instance.is_leaving() => None,
+        Some(instance) => Some((instance.importance(package), instance.load, instance.is_live())),
+        None => package.claim.map(|_| (package.as_active(), package.load, true)),
+    }
+}
+
+/// The node on which a package can be placed at the least expense: nobody has to go, or the most important one that has
+/// to go is the least important of all.
+pub(crate) fn cheapest(state: &State, terms: &Terms, newcomer: Importance) -> Option<Eviction> {
+    let mut best: Option<Eviction> = None;
+    let mut look = |node: NodeIx| {
+        let bound = best.as_ref().map(|best| best.dearest);
+        if bound == Some(None) {
+            return;
+        }
+        if let Some(found) = evict(state, terms, newcomer, node)
+            && is_cheaper(found.dearest, bound)
+        {
+            best = Some(found);
+        }
+    };
+    match &terms.listed {
+        Some(listed) => listed.iter().copied().for_each(&mut look),
+        None => {
+            // Where nobody has to go the one with most room is taken, as for a start.
+            let free = state.rooms.most_room(|node, room| {
+                room.fits_later(terms.load)
+                    && evict(state, terms, newcomer, node).is_some_and(|found| found.dearest.is_none())
+            });
+            match free {
+                Some(node) => look(node),
+                None => state.nodes.iter().for_each(|(node, _)| look(NodeIx(node))),
+            }
+        }
+    }
+    best
+}
+
+/// Whether an eviction is cheaper than the best one so far.
+fn is_cheaper(found: Option<Importance>, best: Option<Option<Importance>>) -> bool {
+    match (found, best) {
+        (_, None) => true,
+        (None, Some(best)) => best.is_some(),
+        (Some(found), Some(best)) => best.is_some_and(|best| found > best),
+    }
+}
