@@ -270,8 +270,15 @@ pub fn step(daemon: &mut Daemon, now_ns: u64, event: DaemonEvent) -> Vec<DaemonA
         DaemonEvent::Registered(answer) => daemon.registered(*answer, now_ns, &mut actions),
         DaemonEvent::RegisterFailed { code, .. } => daemon.register_failed(&code, now_ns),
         DaemonEvent::Renewed { server, answer } => daemon.renewed(&server, *answer, now_ns, &mut actions),
-        DaemonEvent::RenewFailed { code } => daemon.renew_failed(&code, now_ns, &mut actions),
-        DaemonEvent::Reported { sequence, generation } => daemon.reported(sequence, generation, now_ns),
+        // What was answered about an earlier session says nothing about this one.
+        DaemonEvent::RenewFailed { session, .. }
+        | DaemonEvent::Reported { session, .. }
+        | DaemonEvent::ReportFailed { session, .. }
+            if !daemon.has_session(session) => {}
+        DaemonEvent::RenewFailed { code, .. } => daemon.renew_failed(&code, now_ns, &mut actions),
+        DaemonEvent::Reported {
+            sequence, generation, ..
+        } => daemon.reported(sequence, generation, now_ns),
         DaemonEvent::ReportFailed { code, .. } => daemon.report_failed(&code, now_ns, &mut actions),
         DaemonEvent::Extended => {
             if let Some(Ending::Restart { extended_ns, .. }) = &mut daemon.ending {

@@ -202,6 +202,14 @@ impl Daemon {
         }
     }
 
+    /// Whether this is the daemon's present session.
+    pub(in crate::daemon) fn has_session(&self, session: u64) -> bool {
+        self.record
+            .session
+            .as_ref()
+            .is_some_and(|present| present.session == session)
+    }
+
     pub(in crate::daemon) fn renew_failed(&mut self, code: &str, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         if code == "session_ended" {
             self.declared_down(now_ns, actions);
