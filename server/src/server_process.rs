@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
@@ -41,9 +41,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let (peer_bounds, api_bounds) = (Bounds::peers(descriptors), Bounds::api(descriptors));
     let mut peers = Vec::new();
     for address in &config.peer {
-        peers.push(bind(*address, "peer").await?);
+        peers.push(bind(*address, "peer")?);
     }
-    let api_listener = bind(config.api, "api").await?;
+    let api_listener = bind(config.api, "api")?;
 
     let raft = RaftNode::open(RaftOptions {
         data_dir: config.data_dir.clone(),
@@ -102,10 +102,23 @@ fn refuse(error: &StartError) -> ExitCode {
     ExitCode::from(crate::serve::EXIT_FATAL)
 }
 
-async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address} ({what}); is another paceline running here?"))
+/// Connections that the kernel may hold before they are accepted: with fewer, those that a crowd of strangers leaves no
+/// place for are tried again by their clients after a second. The kernel has a limit of its own, `net.core.somaxconn`.
+const BACKLOG: u32 = 4_096;
+
+fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("can't listen on {address} ({what}); is another paceline running here?"))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves the public API from a runtime of its own.
