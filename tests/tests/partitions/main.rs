@@ -57,7 +57,6 @@ fn leaders() -> anyhow::Result<()> {
 
 /// Three nodes with both roles: what happens to a node that runs the active instance.
 #[test]
-#[ignore = "open: D12 ended with I10 at n1 once, and is to be understood first"]
 fn active_nodes() -> anyhow::Result<()> {
     Story::tell(
         "active-nodes",
@@ -75,7 +74,6 @@ fn active_nodes() -> anyhow::Result<()> {
 
 /// Servers and workers apart: what happens to the processes of a worker.
 #[test]
-#[ignore = "open: D25 asks a node without a server for attributes"]
 fn workers() -> anyhow::Result<()> {
     let layout = Layout { servers: 3, workers: 2 };
     Story::tell(
@@ -123,7 +121,6 @@ fn power() -> anyhow::Result<()> {
 
 /// Disks that are full, that fail, that are slow, that change what they keep, and clocks that step.
 #[test]
-#[ignore = "open: I15, more than one start after a healed disk"]
 fn disks() -> anyhow::Result<()> {
     let _turn = Turn::take();
     let Some(cluster) = on_disks("disks", THREE)? else {
