@@ -15,7 +15,7 @@ use crate::api::{self, Api};
 use crate::config::{Config, Role};
 use crate::http::{self, Bounds};
 use crate::lease::Leases;
-use crate::raft::{RaftNode, RaftOptions, StartError};
+use crate::raft::{RaftNode, RaftOptions, RaftTuning, StartError};
 
 /// How long a leader that is told to end tries to hand over the lead: longer than a renewal that is late.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(1);
@@ -45,16 +45,16 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     let api_listener = bind(config.api, "api")?;
 
-    let raft = RaftNode::open(RaftOptions {
+    let options = RaftOptions {
         data_dir: config.data_dir.clone(),
         name: config.name.clone(),
         peer: config.peer.iter().map(ToString::to_string).collect(),
         api: config.api_advertised(),
         join: config.join.clone(),
         witness: config.has(Role::Witness),
-    })
-    .await;
-    let raft = match raft {
+    };
+    let tuning = RaftTuning::usual()?.with_snapshot_every(config.snapshot_entries);
+    let raft = match RaftNode::open_tuned(options, tuning).await {
         Ok(raft) => raft,
         Err(error) if error.is_final() => return Ok(refuse(&error)),
         Err(error) => return Err(anyhow::anyhow!("{error}")),

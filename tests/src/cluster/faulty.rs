@@ -35,6 +35,14 @@ impl Cluster {
     /// # Errors
     /// Where something can't be made although the means are there.
     pub fn create_networked(story: &str, layout: Layout) -> anyhow::Result<Option<Self>> {
+        Self::create_networked_with(story, layout, "")
+    }
+
+    /// The same with further lines in every node file.
+    ///
+    /// # Errors
+    /// As [`Cluster::create_networked`].
+    pub fn create_networked_with(story: &str, layout: Layout, lines: &str) -> anyhow::Result<Option<Self>> {
         if let Some(why) = network::missing() {
             skipped(story, &why);
             return Ok(None);
@@ -47,7 +55,7 @@ impl Cluster {
                 (_, false) => "roles = [\"server\"]\n",
                 (_, true) => "roles = [\"daemon\"]\n",
             };
-            cluster.add_node(n, extra)?;
+            cluster.add_node(n, &format!("{extra}{lines}"))?;
         }
         Ok(Some(cluster))
     }
