@@ -96,6 +96,8 @@ pub struct Daemon {
     pub(super) retry_ms: u64,
     pub(super) next_renewal_ns: u64,
     pub(super) unanswered: u32,
+    /// When the first of them was sent.
+    pub(super) asking_since_ns: Option<u64>,
     pub(super) generation: u64,
     pub(super) desired: Option<BTreeMap<InstanceKey, DesiredInstance>>,
     pub(super) instances: BTreeMap<InstanceKey, Instance>,
@@ -139,6 +141,7 @@ impl Daemon {
             retry_ms: RETRY_MS,
             next_renewal_ns: now_ns,
             unanswered: 0,
+            asking_since_ns: None,
             generation: 0,
             desired: None,
             instances: BTreeMap::new(),

@@ -47,7 +47,7 @@ impl Cluster {
             skipped(story, &why);
             return Ok(None);
         }
-        let mut cluster = Self::create(story)?;
+        let mut cluster = Self::create_under(&memory_directory(), story)?;
         cluster.below.network = Some(Network::create(cluster.number)?);
         for n in 1..=layout.servers + layout.workers {
             let extra = match (layout.workers, n > layout.servers) {
@@ -228,9 +228,11 @@ impl Cluster {
 
 /// Unmounts the disks of runs that are over.
 pub(super) fn sweep_disks() {
-    crate::fault::sweep(&base_directory(), |path| {
-        path.parent()
-            .and_then(owner_of)
-            .is_some_and(|pid| !processes::lives(pid))
-    });
+    for base in all_bases() {
+        crate::fault::sweep(&base, |path| {
+            path.parent()
+                .and_then(owner_of)
+                .is_some_and(|pid| !processes::lives(pid))
+        });
+    }
 }

@@ -133,3 +133,26 @@ fn a_late_answer_to_an_earlier_sessions_report_does_not_stand_for_this_ones() {
     step(&mut daemon, START + 90 * MS, late(12));
     assert!(daemon.reports.is_empty());
 }
+
+#[test]
+fn a_renewal_says_for_how_long_none_was_answered() {
+    let unanswered = |actions: &[DaemonAction]| {
+        actions.iter().find_map(|action| match action {
+            DaemonAction::Renew { request, .. } => Some(request.unanswered_ms),
+            _ => None,
+        })
+    };
+    let mut daemon = serving();
+    let mut now = START;
+    let mut said = Vec::new();
+    while said.len() < 40 {
+        said.extend(unanswered(&step(&mut daemon, now, DaemonEvent::Tick)));
+        now += 10 * MS;
+    }
+    assert_eq!(said[0], 0);
+    assert!(said.is_sorted());
+    assert!(said[39] > 2_000, "{said:?}");
+    answer(&mut daemon, now, 1, Vec::new());
+    let later = now + 1_000 * MS;
+    assert_eq!(unanswered(&step(&mut daemon, later, DaemonEvent::Tick)), Some(0));
+}
