@@ -23,6 +23,8 @@ pub struct World {
     /// Everything that was applied, for replays.
     pub log: Vec<Entry>,
     pub digests: Vec<Digest>,
+    /// Rules that a script has written down and not yet put in force.
+    pub rules: String,
 }
 
 impl World {
@@ -34,6 +36,7 @@ impl World {
             nonces: 0,
             log: Vec::new(),
             digests: Vec::new(),
+            rules: String::new(),
         }
     }
 

@@ -1,0 +1,113 @@
+//! What rules see of the state, and which names they may use.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+
+use crate::command::{Mode, Output};
+use crate::event::mode_word;
+use crate::group::Group;
+use crate::id::{GroupName, NodeName, PackageName};
+use crate::nearest::nearest;
+use crate::package::{Instance, Package, Phase};
+use crate::rules::{Attribute, Facts, Kind, Names, Value};
+use crate::state::State;
+
+impl Facts for State {
+    fn value(&self, name: &str, attribute: &Attribute) -> Option<Value<'_>> {
+        let package = || self.package(&PackageName::new(name).ok()?);
+        let group = || self.group(&GroupName::new(name).ok()?);
+        let node = || self.node_by_name(&NodeName::new(name).ok()?);
+        Some(match attribute {
+            Attribute::PackageState => up_or_down(running(package()?).is_some()),
+            Attribute::PackageNode => Value::Word(self.node_at(running(package()?)?.node)?.name.as_str()),
+            Attribute::PackageMode => {
+                Value::Word(running(package()?).map_or("stopped", |instance| mode_word(instance.mode)))
+            }
+            Attribute::PackageOutput => Value::Word(match running(package()?)?.output() {
+                Output::Released => "released",
+                Output::Inhibited => "inhibited",
+            }),
+            Attribute::PackagePriority => Value::Number(u64::from(package()?.spec.priority?)),
+            Attribute::PackageFailures => count(package()?.failures.len()),
+            Attribute::GroupActive => {
+                let (_, active) = in_mode(self, group()?, Mode::Active).next()?;
+                Value::Word(active.name().as_str())
+            }
+            Attribute::GroupStandbys => {
+                let standbys = in_mode(self, group()?, Mode::Standby);
+                count(standbys.filter(|(instance, _)| instance.is_ready()).count())
+            }
+            Attribute::NodeState => up_or_down(node()?.is_up()),
+            Attribute::NodePackages => count(node()?.instances.len()),
+            Attribute::NodeAttribute(key) => Value::Word(node()?.attributes.get(key)?),
+        })
+    }
+}
+
+/// An instance that stops or is killed is down to a rule although it still counts as running: what a rule wants is a
+/// wish, and a start waits by itself until the end is proven. One that may still run on a lost node is up.
+fn running(package: &Package) -> Option<&Instance> {
+    let instance = package.instance.as_ref()?;
+    (instance.is_live() || instance.phase == Phase::Stranded).then_some(instance)
+}
+
+/// The members of a group that run in a mode, with their instances.
+fn in_mode<'a>(state: &'a State, group: &'a Group, mode: Mode) -> impl Iterator<Item = (&'a Instance, &'a Package)> {
+    state.group_members(group).filter_map(move |(_, member)| {
+        let instance = running(member).filter(|instance| instance.mode == mode)?;
+        Some((instance, member))
+    })
+}
+
+fn up_or_down(up: bool) -> Value<'static> {
+    Value::Word(if up { "up" } else { "down" })
+}
+
+fn count(count: usize) -> Value<'static> {
+    Value::Number(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+impl Names for State {
+    /// A node that is only listed by a package may come later.
+    fn is_known(&self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Package => PackageName::new(name).is_ok_and(|name| {
+                let package = self.package(&name);
+                package.is_some_and(|package| !package.removing)
+            }),
+            Kind::Group => GroupName::new(name).is_ok_and(|name| {
+                let group = self.group(&name);
+                group.is_some_and(|group| !group.removing)
+            }),
+            Kind::Node => NodeName::new(name).is_ok_and(|name| {
+                let listed = || {
+                    self.packages
+                        .iter()
+                        .any(|(_, package)| package.spec.nodes.contains(&name))
+                };
+                self.node_by_name(&name).is_some() || listed()
+            }),
+            Kind::Lan | Kind::Disk | Kind::Address | Kind::Cpu | Kind::Memory | Kind::Service | Kind::Manager => false,
+        }
+    }
+
+    fn nearest(&self, kind: Kind, name: &str) -> Option<String> {
+        match kind {
+            Kind::Package => {
+                let defined = self.packages.iter().filter(|(_, package)| !package.removing);
+                nearest(name, defined.map(|(_, package)| package.name().as_str()))
+            }
+            Kind::Group => {
+                let defined = self.groups.iter().filter(|(_, group)| !group.removing);
+                nearest(name, defined.map(|(_, group)| group.name().as_str()))
+            }
+            Kind::Node => {
+                let registered = self.nodes.iter().map(|(_, node)| node.name.as_str());
+                let listed = self.packages.iter().flat_map(|(_, package)| &package.spec.nodes);
+                let names: BTreeSet<&str> = registered.chain(listed.map(NodeName::as_str)).collect();
+                nearest(name, names.into_iter())
+            }
+            Kind::Lan | Kind::Disk | Kind::Address | Kind::Cpu | Kind::Memory | Kind::Service | Kind::Manager => None,
+        }
+    }
+}
