@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::raft::SNAPSHOT_ENTRIES;
+
+/// Below, snapshots are made all the time; above, a start replays for minutes.
+const SNAPSHOT_ENTRIES_ALLOWED: std::ops::RangeInclusive<u64> = 500..=1_000_000;
+
 /// What a node does for the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +44,9 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Declared capacity: overrides what is measured, key by key.
     pub capacity: BTreeMap<String, u64>,
+    /// A snapshot of the log is made after so many entries, and a quarter of them are kept behind it for followers that
+    /// were away for a while. Fewer: less disk and a quicker start; more: less work and fewer whole snapshots sent.
+    pub snapshot_entries: u64,
     /// What resets this machine, for packages with `on_quorum_loss = "reset"`; empty: the kernel, where that is permitted.
     pub reset: Vec<String>,
     /// Plaintext beyond loopback was allowed; `status` shows it.
@@ -57,6 +65,7 @@ struct RawConfig {
     labels: Option<BTreeMap<String, String>>,
     tls: Option<RawTls>,
     capacity: Option<BTreeMap<String, u64>>,
+    snapshot_entries: Option<u64>,
     reset: Option<RawReset>,
 }
 
@@ -194,6 +203,13 @@ impl Config {
             let problem = format!("command {program:?}: expected the whole path of a program, like /usr/sbin/reboot");
             return Err(wrong("reset", problem));
         }
+        let snapshot_entries = raw.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES);
+        if !SNAPSHOT_ENTRIES_ALLOWED.contains(&snapshot_entries) {
+            let (least, most) = (SNAPSHOT_ENTRIES_ALLOWED.start(), SNAPSHOT_ENTRIES_ALLOWED.end());
+            let problem =
+                format!("{snapshot_entries}: expected {least} to {most} log entries; without it {SNAPSHOT_ENTRIES}");
+            return Err(wrong("snapshot_entries", problem));
+        }
         let insecure = raw.tls.and_then(|tls| tls.insecure).unwrap_or(false);
         let outside = std::iter::once(&api)
             .chain(&peer)
@@ -215,6 +231,7 @@ impl Config {
             join,
             labels: raw.labels.unwrap_or_default(),
             capacity: raw.capacity.unwrap_or_default(),
+            snapshot_entries,
             reset,
             insecure,
         })
@@ -307,6 +324,7 @@ mod tests {
                 "a machine of its own",
             ),
             ("name = \"n1\"\nreset.command = [\"reboot\"]", "reset"),
+            ("name = \"n1\"\nsnapshot_entries = 20", "500 to 1000000"),
             ("name = \"n1\"\nnonsense = 1", "nonsense"),
         ] {
             let error = parse(text).unwrap_err().to_string();

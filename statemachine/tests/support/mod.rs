@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod rule_texts;
 pub mod script;
 pub mod specs;
 
@@ -82,7 +83,7 @@ impl World {
         Command::RegisterNode(RegisterNode {
             name: NodeName::new(name).unwrap(),
             machine: options.machine.clone().unwrap_or_else(|| format!("machine-{name}")),
-            boot: format!("boot-{}", self.nonces),
+            boot: options.boot.clone().unwrap_or_else(|| "boot-1".to_owned()),
             nonce: options
                 .nonce
                 .clone()
@@ -123,12 +124,19 @@ impl World {
 
     /// Every daemon that is up does what it is told, until nothing is left to do. Gives what came of each report.
     pub fn obey(&mut self) -> Vec<Applied> {
+        let done = self.obey_at_most(200);
+        assert!(self.next_report().is_none(), "the plan never rests");
+        done
+    }
+
+    /// As [`World::obey`] but with so many reports at most: rules may have things started and stopped for ever.
+    pub fn obey_at_most(&mut self, reports: usize) -> Vec<Applied> {
         let mut done = Vec::new();
-        for _ in 0..200 {
+        for _ in 0..reports {
             let Some(command) = self.next_report() else { return done };
             done.push(self.apply(command));
         }
-        panic!("the plan never rests");
+        done
     }
 
     fn next_report(&self) -> Option<Command> {
@@ -187,6 +195,7 @@ pub struct Registration {
     pub cut_off: Option<Millis>,
     pub machine: Option<String>,
     pub nonce: Option<String>,
+    pub boot: Option<String>,
 }
 
 pub fn observation(package: &str, instance: &Instance, state: InstanceState, detail: &str) -> Observation {

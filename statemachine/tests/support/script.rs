@@ -7,7 +7,7 @@
 //! | `group NAME [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `rule TEXT`, `rules` | writes down a line of rules; puts all lines since the last time in force |
-//! | `up NODE [clean] [cut_off=MS] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
+//! | `up NODE [clean] [cut_off=MS] [machine=M] [boot=B] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
@@ -294,6 +294,7 @@ fn up(world: &mut World, rest: &[&str]) -> Command {
     for (key, value) in pairs(rest) {
         match key {
             "machine" => options.machine = Some(value.to_string()),
+            "boot" => options.boot = Some(value.to_string()),
             "nonce" => options.nonce = Some(value.to_string()),
             dimension => capacity.push((dimension, value.parse().unwrap())),
         }

@@ -104,10 +104,13 @@ impl<'a> Journal<'a> {
     }
 }
 
-struct Renewals<'a>(BTreeMap<&'a str, Vec<(u64, u64, u64)>>);
+/// The renewals of each node that were answered: when that was heard, when it was sent, and the lease in milliseconds.
+pub struct Renewals<'a>(BTreeMap<&'a str, Vec<(u64, u64, u64)>>);
 
 impl<'a> Renewals<'a> {
-    fn read(lines: &'a [Line]) -> Self {
+    /// Gathers them from what the daemons recorded.
+    #[must_use]
+    pub fn read(lines: &'a [Line]) -> Self {
         let mut renewals: BTreeMap<&str, Vec<(u64, u64, u64)>> = BTreeMap::new();
         for line in lines {
             if let What::Answered { sent_ns, lease_ms } = line.what {
@@ -121,7 +124,8 @@ impl<'a> Renewals<'a> {
     }
 
     /// Sending and lease of a node's last renewal that was answered before a moment.
-    fn last_before(&self, node: &str, at_ns: u64) -> Option<(u64, u64)> {
+    #[must_use]
+    pub fn last_before(&self, node: &str, at_ns: u64) -> Option<(u64, u64)> {
         let of_node = self.0.get(node)?;
         let place = of_node.partition_point(|(answered, _, _)| *answered < at_ns);
         let (_, sent_ns, lease_ms) = of_node.get(place.checked_sub(1)?)?;

@@ -2,6 +2,7 @@
 
 use client::wire::daemon as wire;
 use server::api::protocol;
+use server::lease::is_unheard;
 use server::raft::{Answer, Fact};
 use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
@@ -68,6 +69,9 @@ impl World {
         let it = &mut self.servers[server];
         if request.cluster_id != CLUSTER {
             return self.refuse(server, reply, "cluster_conflict");
+        }
+        if it.raft.role == Role::Leader && is_unheard(request.unanswered_ms, &it.state) {
+            return self.refuse(server, reply, "no_quorum");
         }
         if it.raft.role == Role::Leader {
             let (node, session) = (NodeId(request.node), SessionId(request.session));
