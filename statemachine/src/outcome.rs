@@ -132,7 +132,7 @@ impl Rejection {
             Self::Stale { .. } => "stale",
             Self::KeyReused { .. } => "key_reused",
             Self::Limit { .. } => "limit",
-            Self::Rules { .. } => "invalid_rules",
+            Self::Rules { .. } => "invalid",
         }
     }
 
