@@ -17,9 +17,9 @@ fn a_promotion_that_crosses_the_report_of_the_end_starts_nothing() {
         detail: String::new(),
     };
     let now = START + 50 * MS;
-    let actions = news(&mut daemon, now, &key("p", 4), 4, News::Ended(ended));
+    news(&mut daemon, now, &key("p", 4), 4, News::Ended(ended));
     assert!(
-        place_of(&actions, |action| matches!(action, DaemonAction::Report { .. })).is_some(),
+        daemon.reports.holds_end("p", 4),
         "the manager will release the instance of start 4, whatever its epoch is by then"
     );
     let actions = answer(&mut daemon, now, 2, vec![wanted("p", 4, 7, "active")]);
@@ -149,7 +149,7 @@ fn a_renewal_says_for_how_long_none_was_answered() {
         said.extend(unanswered(&step(&mut daemon, now, DaemonEvent::Tick)));
         now += 10 * MS;
     }
-    assert_eq!(said[0], 0);
+    assert!(said[0] < 100, "the first was sent when the session began");
     assert!(said.is_sorted());
     assert!(said[39] > 2_000, "{said:?}");
     answer(&mut daemon, now, 1, Vec::new());
