@@ -60,7 +60,9 @@ fn an_avalanche_ends_and_the_log_says_so() {
     let mut world = world(nodes, 3, &rules);
     let applied = world.apply(drain("n0"));
     assert!(applied.outcome.is_ok());
-    assert_eq!(count(&applied, "rule-fired"), 1_024);
+    let fired = count(&applied, "rule-fired");
+    assert!((10..=1_024).contains(&fired), "{fired} rules fired");
+    assert!(applied.events.len() < 10_000, "{} events", applied.events.len());
     assert_eq!(count(&applied, "rules-cut-off"), 1);
     let last = applied.events.last().unwrap();
     assert_eq!(last.kind_name(), "rules-cut-off", "nothing happens after it");

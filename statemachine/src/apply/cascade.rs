@@ -23,6 +23,8 @@ use crate::rules::{Action, Kind, Rule, RuleSet, Trigger, evaluate};
 const CHAIN_MAX: u32 = 16;
 /// Rules that fire in one entry at most: the loss of a rack fires those of all its packages.
 const FIRINGS_MAX: usize = 1_024;
+/// Actions of theirs that are carried out in one entry at most: each is an event at least.
+const ACTIONS_MAX: usize = 2_048;
 /// Rules that are looked at in one entry at most, whether they want anything or not.
 const LOOKS_MAX: usize = 16_384;
 /// Rules of a chain that its event names at most: the last ones, where a loop shows.
@@ -38,6 +40,7 @@ pub(super) fn run(draft: &mut Draft<'_>, entry: &Entry) {
         firings: Vec::new(),
         origins: vec![None; draft.events().len()],
         looks: 0,
+        actions: 0,
     };
     let mut place = 0;
     while let Some(event) = draft.events().get(place) {
@@ -88,6 +91,8 @@ struct Cascade<'r> {
     /// For each event the firing that brought it about.
     origins: Vec<Option<usize>>,
     looks: usize,
+    /// Actions that were carried out.
+    actions: usize,
 }
 
 impl<'r> Cascade<'r> {
@@ -100,7 +105,8 @@ impl<'r> Cascade<'r> {
         }
         let above = cue.by.and_then(|by| self.firings.get(by));
         let depth = above.map_or(0, |above| above.depth.saturating_add(1));
-        let enough = self.firings.len() >= FIRINGS_MAX || self.looks > LOOKS_MAX;
+        let wanted = self.actions.saturating_add(actions.len());
+        let enough = self.firings.len() >= FIRINGS_MAX || self.looks > LOOKS_MAX || wanted > ACTIONS_MAX;
         if enough || depth >= CHAIN_MAX {
             let kind = EventKind::RulesCutOff {
                 resource: cue.resource.into(),
@@ -149,6 +155,7 @@ impl<'r> Cascade<'r> {
             return;
         }
         plan(draft);
+        self.actions = self.actions.saturating_add(actions.len());
         let number = self.firings.len();
         self.firings.push(Firing {
             rule,

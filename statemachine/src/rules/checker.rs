@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::RULE_ACTIONS_MAX;
 use super::ast;
 use super::error::{Place, RuleError, RuleErrorKind, in_order};
 use super::parser::parse;
@@ -75,6 +76,10 @@ impl<N: Names> Checker<'_, N> {
         let kind = self.kind(&rule.resource);
         let event = kind.and_then(|kind| self.word(&rule.event, kind, "event", kind.events()));
         let body = self.block(&rule.body);
+        let actions = count_actions(&rule.body);
+        if actions > RULE_ACTIONS_MAX {
+            self.fault(rule.resource.place(), RuleErrorKind::TooManyActions { actions }, None);
+        }
         let (subject, (event, trigger)) = (subject?, event?);
         Some(Rule {
             place: rule.resource.place(),
@@ -285,6 +290,17 @@ impl<N: Names> Checker<'_, N> {
         self.fault(word.place, RuleErrorKind::Unknown { what, name, expected }, near);
         None
     }
+}
+
+/// How many actions statements have, whether they are reached or not.
+fn count_actions(statements: &[ast::Statement]) -> usize {
+    statements.iter().fold(0, |sum, statement| {
+        let inner = match statement {
+            ast::Statement::Act { .. } => 1,
+            ast::Statement::If { then, otherwise, .. } => count_actions(then).saturating_add(count_actions(otherwise)),
+        };
+        sum.saturating_add(inner)
+    })
 }
 
 /// `a, b or c`.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{ERRORS_MAX, RULE_DEPTH_MAX, RULES_BYTES_MAX, RULES_MAX};
+use super::{ERRORS_MAX, RULE_ACTIONS_MAX, RULE_DEPTH_MAX, RULES_BYTES_MAX, RULES_MAX};
 use crate::id::NameError;
 
 /// A place in a text, as editors count: both from 1, columns in characters.
@@ -103,6 +103,12 @@ pub enum RuleErrorKind {
     /// There are too many rules.
     #[error("there are at most {RULES_MAX} rules")]
     TooMany,
+    /// A rule has too many actions.
+    #[error("a rule has at most {RULE_ACTIONS_MAX} actions, this one has {actions}: make several of it")]
+    TooManyActions {
+        /// How many it has.
+        actions: usize,
+    },
     /// It nests too deep.
     #[error("blocks, parentheses and '!' nest at most {RULE_DEPTH_MAX} deep")]
     TooDeep,

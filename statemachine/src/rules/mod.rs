@@ -31,6 +31,8 @@ pub use vocabulary::{Kind, Trigger};
 pub const RULES_BYTES_MAX: usize = 65_536;
 /// Rules in a text at most: an entry may look at many of them.
 pub const RULES_MAX: usize = 1_024;
+/// Actions that one rule may have at most: what cuts off a cascade must leave room for a whole rule.
+pub const RULE_ACTIONS_MAX: usize = 256;
 /// How deep blocks, parentheses and negations may nest: reading and evaluating go down that far.
 pub const RULE_DEPTH_MAX: u32 = 32;
 /// Errors that are shown at most: a text that is no rules at all would have thousands.

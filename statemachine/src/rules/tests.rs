@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use super::{
-    Attribute, Facts, Kind, Names, RULE_DEPTH_MAX, RULES_BYTES_MAX, RULES_MAX, RuleErrorKind, RuleSet, Trigger, Value,
-    check, evaluate,
+    Attribute, Facts, Kind, Names, RULE_ACTIONS_MAX, RULE_DEPTH_MAX, RULES_BYTES_MAX, RULES_MAX, RuleErrorKind,
+    RuleSet, Trigger, Value, check, evaluate,
 };
 use crate::nearest::nearest;
 
@@ -329,6 +329,15 @@ fn length_depth_number_and_errors_are_bounded() {
     }
     let negated = format!("pkg1 (halt) {{ if ({}9.state == up) {{ }} }}", "!".repeat(depth));
     assert_eq!(first(&negated), RuleErrorKind::TooDeep);
+    let actions = |count| format!("pkg1 (halt) {{ {} }}", "pkg2->halt ".repeat(count));
+    read(&actions(RULE_ACTIONS_MAX));
+    let actions = actions(RULE_ACTIONS_MAX + 1);
+    assert_eq!(
+        first(&actions),
+        RuleErrorKind::TooManyActions {
+            actions: RULE_ACTIONS_MAX + 1
+        }
+    );
     let wrong = vec!["pkg3(halt){}"; 200].join("\n");
     let found = check(&wrong, &Defined).expect_err("all wrong");
     assert_eq!(found.len(), 101);
