@@ -72,7 +72,7 @@ pub mod state;
 mod store;
 pub mod time;
 
-pub use apply::apply;
+pub use apply::{apply, check_rules};
 pub use desired::{DesiredInstance, DesiredSet, desired};
 pub use digest::{Digest, digest};
 pub use effect::Effect;

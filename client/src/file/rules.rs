@@ -39,13 +39,13 @@ pub(super) fn read(reader: &mut Reader<'_>, cluster: &Table<'_, '_>) -> String {
 pub(super) fn check(reader: &mut Reader<'_>, top: &Table<'_, '_>, groups: &[ReadGroup], packages: &[ReadPackage]) {
     let Some(value) = rules_of(top) else { return };
     let DeValue::String(text) = value.get_ref() else { return };
-    let names = FileNames::new(
+    let mut names = FileNames::new(
         groups.iter().map(|group| group.definition.name.as_str()),
         packages
             .iter()
             .map(|package| (package.definition.name.as_str(), package.definition.copies)),
     );
-    for error in check_text(text, &names).err().unwrap_or_default() {
+    for error in check_text(text, &mut names).err().unwrap_or_default() {
         let near = error.nearest.as_deref();
         match place_in(reader, value.span(), error.place) {
             Some(at) => reader.fault(at, format!("rules: {}", error.kind), near),
@@ -130,11 +130,11 @@ impl FileNames {
 }
 
 impl Names for FileNames {
-    fn is_known(&self, kind: Kind, name: &str) -> bool {
+    fn is_known(&mut self, kind: Kind, name: &str) -> bool {
         self.of(kind).is_none_or(|names| names.contains(name))
     }
 
-    fn nearest(&self, kind: Kind, name: &str) -> Option<String> {
+    fn nearest(&mut self, kind: Kind, name: &str) -> Option<String> {
         let names = self.of(kind)?;
         nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
     }
@@ -146,12 +146,12 @@ impl Names for FileNames {
 /// Every error of the text, in the order of its lines.
 pub fn check_rules(text: &str, config: Option<&Config>) -> Result<usize, Vec<FileError>> {
     let checked = match config {
-        None => check_text(text, &Unchecked),
+        None => check_text(text, &mut Unchecked),
         Some(config) => {
             let groups = config.groups.iter().map(|group| group.name.as_str());
             let packages = config.packages.iter();
             let packages = packages.map(|package| (package.name.as_str(), package.copies));
-            check_text(text, &FileNames::new(groups, packages))
+            check_text(text, &mut FileNames::new(groups, packages))
         }
     };
     match checked {

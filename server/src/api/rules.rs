@@ -5,9 +5,10 @@ use axum::http::{HeaderMap, header};
 use client::wire::error::FileError;
 use client::wire::plan::Done;
 use client::wire::rules::Rules;
+use statemachine::check_rules;
 use statemachine::command::{Command, ConfigChange};
 use statemachine::id::Index;
-use statemachine::rules::{RuleError, check};
+use statemachine::rules::RuleError;
 
 use super::change::Terms;
 use super::{Answered, Api, ApiError, Asked, Raw, ReadQuery, Reply, WithoutQuorum};
@@ -26,7 +27,7 @@ pub async fn get(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Answ
 pub async fn put(State(api): State<Api>, terms: Terms, headers: HeaderMap, Raw(body): Raw) -> Answered<Done> {
     let text = read(&headers, &body)?;
     let view = api.view(&ReadQuery::default(), WithoutQuorum::Refuse).await?;
-    let count = check(&text, &*view.state)
+    let count = check_rules(&view.state, &text)
         .map_err(|errors| refused(&errors, file_error))?
         .rules()
         .count();

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::facts::check_rules;
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
 use super::{conflict, not_found};
 use crate::cluster::LeaseTail;
@@ -17,7 +18,6 @@ use crate::id::{GroupIx, GroupName, Index, NodeIx, PackageIx, PackageName};
 use crate::node::NodeStatus;
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::Package;
-use crate::rules::check;
 use crate::state::{Deadline, Unit};
 
 pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &[ConfigChange]) -> Outcome {
@@ -89,7 +89,7 @@ fn put_rules(draft: &mut Draft<'_>, rules: Option<&str>, removed: bool) -> Resul
     if !replaced && (!removed || before.is_empty()) {
         return Ok(false);
     }
-    let checked = check(text, &*draft.state).map_err(|errors| Rejection::Rules { errors })?;
+    let checked = check_rules(draft.state, text).map_err(|errors| Rejection::Rules { errors })?;
     let count = u32::try_from(checked.rules().count()).unwrap_or(u32::MAX);
     draft.state.rules = Arc::new(checked);
     if replaced {

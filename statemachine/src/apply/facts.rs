@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::command::{Mode, Output};
 use crate::event::mode_word;
@@ -9,7 +10,7 @@ use crate::group::Group;
 use crate::id::{GroupName, NodeName, PackageName};
 use crate::nearest::nearest;
 use crate::package::{Instance, Package, Phase};
-use crate::rules::{Attribute, Facts, Kind, Names, Value};
+use crate::rules::{Attribute, Facts, Kind, Names, RuleError, RuleSet, Value, check};
 use crate::state::State;
 
 impl Facts for State {
@@ -67,46 +68,64 @@ fn count(count: usize) -> Value<'static> {
     Value::Number(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
-impl Names for State {
+/// Reads rules and checks them against what is defined.
+///
+/// # Errors
+/// Every error of the text, in the order of their places.
+pub fn check_rules(state: &State, text: &str) -> Result<RuleSet, Vec<RuleError>> {
+    check(text, &mut Defined { state, listed: None })
+}
+
+/// The names that there are.
+struct Defined<'a> {
+    state: &'a State,
+    /// Nodes that have registered or that packages list: gathered once, when the first name is asked for that is none
+    /// of a registered node.
+    listed: Option<BTreeSet<&'a NodeName>>,
+}
+
+impl<'a> Defined<'a> {
+    fn listed(&mut self) -> &BTreeSet<&'a NodeName> {
+        let state = self.state;
+        self.listed.get_or_insert_with(|| {
+            let registered = state.nodes.iter().map(|(_, node)| &node.name);
+            let listed = state.packages.iter().flat_map(|(_, package)| &package.spec.nodes);
+            registered.chain(listed).collect()
+        })
+    }
+}
+
+impl Names for Defined<'_> {
     /// A node that is only listed by a package may come later.
-    fn is_known(&self, kind: Kind, name: &str) -> bool {
+    fn is_known(&mut self, kind: Kind, name: &str) -> bool {
+        let state = self.state;
         match kind {
             Kind::Package => PackageName::new(name).is_ok_and(|name| {
-                let package = self.package(&name);
+                let package = state.package(&name);
                 package.is_some_and(|package| !package.removing)
             }),
             Kind::Group => GroupName::new(name).is_ok_and(|name| {
-                let group = self.group(&name);
+                let group = state.group(&name);
                 group.is_some_and(|group| !group.removing)
             }),
-            Kind::Node => NodeName::new(name).is_ok_and(|name| {
-                let listed = || {
-                    self.packages
-                        .iter()
-                        .any(|(_, package)| package.spec.nodes.contains(&name))
-                };
-                self.node_by_name(&name).is_some() || listed()
-            }),
+            Kind::Node => NodeName::new(name)
+                .is_ok_and(|name| state.node_by_name(&name).is_some() || self.listed().contains(&name)),
             Kind::Lan | Kind::Disk | Kind::Address | Kind::Cpu | Kind::Memory | Kind::Service | Kind::Manager => false,
         }
     }
 
-    fn nearest(&self, kind: Kind, name: &str) -> Option<String> {
+    fn nearest(&mut self, kind: Kind, name: &str) -> Option<String> {
+        let state = self.state;
         match kind {
             Kind::Package => {
-                let defined = self.packages.iter().filter(|(_, package)| !package.removing);
+                let defined = state.packages.iter().filter(|(_, package)| !package.removing);
                 nearest(name, defined.map(|(_, package)| package.name().as_str()))
             }
             Kind::Group => {
-                let defined = self.groups.iter().filter(|(_, group)| !group.removing);
+                let defined = state.groups.iter().filter(|(_, group)| !group.removing);
                 nearest(name, defined.map(|(_, group)| group.name().as_str()))
             }
-            Kind::Node => {
-                let registered = self.nodes.iter().map(|(_, node)| node.name.as_str());
-                let listed = self.packages.iter().flat_map(|(_, package)| &package.spec.nodes);
-                let names: BTreeSet<&str> = registered.chain(listed.map(NodeName::as_str)).collect();
-                nearest(name, names.into_iter())
-            }
+            Kind::Node => nearest(name, self.listed().iter().map(|name| name.as_str())),
             Kind::Lan | Kind::Disk | Kind::Address | Kind::Cpu | Kind::Memory | Kind::Service | Kind::Manager => None,
         }
     }

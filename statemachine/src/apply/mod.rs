@@ -30,6 +30,8 @@ use crate::plan::plan;
 use crate::requests::{KEY_BYTES_MAX, Seen};
 use crate::state::State;
 
+pub use facts::check_rules;
+
 /// Applies one committed entry.
 pub fn apply(state: &mut State, entry: &Entry) -> Applied {
     let index = entry.index;

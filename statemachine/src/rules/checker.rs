@@ -6,12 +6,12 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::RULE_ACTIONS_MAX;
 use super::ast;
 use super::error::{Place, RuleError, RuleErrorKind, in_order};
 use super::parser::parse;
 use super::program::{Action, Attribute, Condition, Operand, Rule, RuleSet, Statement};
 use super::vocabulary::{Kind, Method};
+use super::{ERRORS_MAX, RULE_ACTIONS_MAX};
 use crate::id::{GroupName, NodeName, PackageName};
 use crate::nearest::nearest;
 
@@ -20,10 +20,10 @@ mod comparison;
 /// What is defined, as far as whoever asks knows it.
 pub trait Names {
     /// Whether a resource of this kind has this name; also where that can't be known here.
-    fn is_known(&self, kind: Kind, name: &str) -> bool;
+    fn is_known(&mut self, kind: Kind, name: &str) -> bool;
 
     /// The nearest name of this kind to one that nothing has.
-    fn nearest(&self, kind: Kind, name: &str) -> Option<String>;
+    fn nearest(&mut self, kind: Kind, name: &str) -> Option<String>;
 }
 
 /// Nobody knows what is defined: every name is taken as it is.
@@ -31,11 +31,11 @@ pub trait Names {
 pub struct Unchecked;
 
 impl Names for Unchecked {
-    fn is_known(&self, _: Kind, _: &str) -> bool {
+    fn is_known(&mut self, _: Kind, _: &str) -> bool {
         true
     }
 
-    fn nearest(&self, _: Kind, _: &str) -> Option<String> {
+    fn nearest(&mut self, _: Kind, _: &str) -> Option<String> {
         None
     }
 }
@@ -44,7 +44,7 @@ impl Names for Unchecked {
 ///
 /// # Errors
 /// Every error of the text, in the order of their places.
-pub fn check(text: &str, names: &impl Names) -> Result<RuleSet, Vec<RuleError>> {
+pub fn check(text: &str, names: &mut impl Names) -> Result<RuleSet, Vec<RuleError>> {
     let (written, errors) = parse(text);
     let mut checker = Checker { names, errors };
     let rules: Vec<Option<Rule>> = written.iter().map(|rule| checker.rule(rule)).collect();
@@ -55,7 +55,7 @@ pub fn check(text: &str, names: &impl Names) -> Result<RuleSet, Vec<RuleError>> 
 }
 
 struct Checker<'a, N> {
-    names: &'a N,
+    names: &'a mut N,
     errors: Vec<RuleError>,
 }
 
@@ -249,7 +249,9 @@ impl<N: Names> Checker<'_, N> {
         if self.names.is_known(kind, &word.text) {
             return true;
         }
-        let near = self.names.nearest(kind, &word.text);
+        // Nobody reads more errors than are shown, and each search looks at thousands of names.
+        let shown = self.errors.len() <= ERRORS_MAX;
+        let near = shown.then(|| self.names.nearest(kind, &word.text)).flatten();
         let expected = if kind == Kind::Node {
             "a node that has registered once, or that a package lists in its nodes"
         } else {

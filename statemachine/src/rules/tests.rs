@@ -46,10 +46,10 @@ impl Defined {
 }
 
 impl Names for Defined {
-    fn is_known(&self, kind: Kind, name: &str) -> bool {
+    fn is_known(&mut self, kind: Kind, name: &str) -> bool {
         Self::names(kind).contains(&name)
     }
-    fn nearest(&self, kind: Kind, name: &str) -> Option<String> {
+    fn nearest(&mut self, kind: Kind, name: &str) -> Option<String> {
         nearest(name, Self::names(kind).iter().copied())
     }
 }
@@ -78,11 +78,11 @@ impl Facts for Now {
 }
 
 fn read(text: &str) -> RuleSet {
-    check(text, &Defined).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
+    check(text, &mut Defined).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
 }
 
 fn errors(text: &str) -> Vec<String> {
-    let errors = check(text, &Defined).expect_err(text);
+    let errors = check(text, &mut Defined).expect_err(text);
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -293,7 +293,7 @@ pkg1 (halt) { if (pkg2.state == sideways) { pkg2->startup } else { pkg9->halt } 
 } stray
 pkg2 (startup) { node:n1->fence }
 ";
-    let places: Vec<_> = check(text, &Defined)
+    let places: Vec<_> = check(text, &mut Defined)
         .expect_err(text)
         .iter()
         .map(|error| (error.place.line, error.place.column))
@@ -316,7 +316,7 @@ pkg2 (startup) { node:n1->fence }
 
 #[test]
 fn length_depth_number_and_errors_are_bounded() {
-    let first = |text: &str| check(text, &Defined).expect_err("too much").remove(0).kind;
+    let first = |text: &str| check(text, &mut Defined).expect_err("too much").remove(0).kind;
     let long = "#".repeat(RULES_BYTES_MAX + 1);
     assert_eq!(first(&long), RuleErrorKind::TooLong { bytes: long.len() });
     let many = "pkg1(halt){}\n".repeat(RULES_MAX);
@@ -339,7 +339,7 @@ fn length_depth_number_and_errors_are_bounded() {
         }
     );
     let wrong = vec!["pkg3(halt){}"; 200].join("\n");
-    let found = check(&wrong, &Defined).expect_err("all wrong");
+    let found = check(&wrong, &mut Defined).expect_err("all wrong");
     assert_eq!(found.len(), 101);
     assert_eq!(found[100].kind, RuleErrorKind::More { more: 100 });
 }

@@ -96,7 +96,7 @@ pub fn from_stored(stored: v1::Snapshot) -> Result<State, SnapshotError> {
 /// The rules in force are read again. What they name was there when they were put in force.
 fn rules(state: &State) -> Result<RuleSet, SnapshotError> {
     let text = state.cluster().map_or("", |cluster| &*cluster.rules);
-    check(text, &Unchecked).map_err(|errors| {
+    check(text, &mut Unchecked).map_err(|errors| {
         let first = errors.first().map_or_else(String::new, ToString::to_string);
         broken(format!("its rules can't be read by this version: {first}"))
     })

@@ -78,8 +78,8 @@ impl Target for Rules {
         let Ok(text) = std::str::from_utf8(input) else {
             return Ok(Verdict::Refused);
         };
-        let strict = check(text, &Few);
-        let rules = match check(text, &Unchecked) {
+        let strict = check(text, &mut Few);
+        let rules = match check(text, &mut Unchecked) {
             Ok(rules) => rules,
             Err(_) if strict.is_ok() => return Err("it is refused where every name is taken".to_owned()),
             Err(errors) => return refused(text, &errors),
@@ -129,11 +129,11 @@ fn refused(text: &str, errors: &[statemachine::rules::RuleError]) -> Result<Verd
 struct Few;
 
 impl Names for Few {
-    fn is_known(&self, _: Kind, name: &str) -> bool {
+    fn is_known(&mut self, _: Kind, name: &str) -> bool {
         matches!(name, "pkg1" | "pkg2" | "orders" | "n1")
     }
 
-    fn nearest(&self, _: Kind, _: &str) -> Option<String> {
+    fn nearest(&mut self, _: Kind, _: &str) -> Option<String> {
         Some("pkg1".to_owned())
     }
 }
