@@ -73,7 +73,7 @@ mod store;
 mod subject;
 pub mod time;
 
-pub use apply::apply;
+pub use apply::{apply, check_rules};
 pub use desired::{DesiredInstance, DesiredSet, desired};
 pub use digest::{Digest, digest};
 pub use effect::Effect;

@@ -88,6 +88,10 @@ pub fn changes(state: &State, config: &wire::Config) -> Result<Vec<ConfigChange>
         }
     }
     changes.extend(gone.into_iter().map(ConfigChange::RemoveGroup));
+    let rules = state.cluster().map_or("", |present| &*present.rules);
+    if config.cluster.rules != rules {
+        changes.push(ConfigChange::PutRules(config.cluster.rules.clone()));
+    }
     Ok(changes)
 }
 
@@ -126,9 +130,9 @@ pub fn copies_of(state: &State, name: &str) -> Vec<PackageName> {
 
 /// Everything that is defined, as a file would say it.
 pub fn config_to_wire(state: &State) -> wire::Config {
-    let cluster = state
-        .cluster()
-        .map_or_else(default_cluster, |cluster| cluster_to_wire(&cluster.spec));
+    let cluster = state.cluster().map_or_else(default_cluster, |cluster| {
+        cluster_to_wire(&cluster.spec, &cluster.rules)
+    });
     let mut copies: BTreeMap<String, u32> = BTreeMap::new();
     for package in state.packages().filter(|package| !package.removing) {
         if let Some(original) = &package.spec.copy_of {
@@ -166,6 +170,7 @@ pub(super) fn default_cluster() -> wire::ClusterDefinition {
         lease: wire::default_lease(),
         min_nodes: 1,
         start_wait: wire::default_start_wait(),
+        rules: String::new(),
     }
 }
 
@@ -180,6 +185,8 @@ fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
         lease,
         min_nodes,
         start_wait,
+        // A change of its own: rules are checked against all that is defined.
+        rules: _,
     } = cluster;
     core::ClusterSpec {
         name: name.clone(),
@@ -189,7 +196,7 @@ fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
     }
 }
 
-fn cluster_to_wire(cluster: &core::ClusterSpec) -> wire::ClusterDefinition {
+fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire::ClusterDefinition {
     let core::ClusterSpec {
         name,
         lease,
@@ -201,6 +208,7 @@ fn cluster_to_wire(cluster: &core::ClusterSpec) -> wire::ClusterDefinition {
         lease: text(*lease),
         min_nodes: *min_nodes,
         start_wait: text(*start_wait),
+        rules: rules.to_owned(),
     }
 }
 

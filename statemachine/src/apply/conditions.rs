@@ -35,7 +35,10 @@ pub(super) fn check_conditions(draft: &Draft<'_>, changes: &[ConfigChange]) -> R
             ConfigChange::PutPackage(spec) if spec.condition.is_some() => check_names(state, spec)?,
             ConfigChange::RemovePackage(name) => check_removed(state, name.as_str())?,
             ConfigChange::RemoveGroup(name) => check_removed(state, name.as_str())?,
-            ConfigChange::PutPackage(_) | ConfigChange::PutGroup(_) | ConfigChange::PutCluster(_) => {}
+            ConfigChange::PutPackage(_)
+            | ConfigChange::PutGroup(_)
+            | ConfigChange::PutCluster(_)
+            | ConfigChange::PutRules(_) => {}
         }
     }
     Ok(())

@@ -34,7 +34,8 @@ const ROUNDS_MAX: u32 = 64;
 /// Units that one round looks at, each time that something touches them, at most.
 const STEPS_MAX: u32 = 1_000_000;
 
-/// Plans everything that the entry touched, and what that touches in turn.
+/// Plans everything that the entry touched, and what that touches in turn. Whoever calls it gives the generations their
+/// numbers afterwards, once an entry.
 pub(crate) fn plan(draft: &mut Draft<'_>) {
     gate::update(draft);
     let mut planned = BTreeSet::new();
@@ -50,7 +51,6 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
         planned.extend(units);
     }
     each(draft, &planned, account::account);
-    draft.number_generations();
 }
 
 /// Stops what may not go on, then gives every unit that wants one an active member, the most important unit first. Gives
