@@ -8,13 +8,13 @@ mod text;
 use alloc::format;
 use alloc::string::String;
 
-use crate::command::{EndCause, Mode, Wish};
+use crate::command::{EndCause, Mode, Output, Wish};
 use crate::digest::{Feed, Hasher};
 use crate::id::{Epoch, GroupName, Index, MemberId, NodeName, PackageName, SessionId};
 use crate::reason::Reason;
 use crate::time::{Millis, Timestamp};
 
-pub(crate) use text::{mode_word, wish_word};
+pub(crate) use text::{mode_word, output_word, wish_word};
 
 /// An event's place in the one order of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,13 +144,17 @@ pub enum EventKind {
         epoch: Epoch,
         delay: Millis,
         after: Placement,
+        /// In a free-run group, where all are active: whether its output is released.
+        output: Option<Output>,
     },
-    /// A standby was told to be active, in place.
+    /// A standby was told to be active, in place; in a free-run group its output is released.
     Promoted {
         package: PackageName,
         node: NodeName,
         epoch: Epoch,
         from: Option<NodeName>,
+        /// In a free-run group: released.
+        output: Option<Output>,
     },
     /// It has answered that it is in its mode.
     Started {
@@ -158,6 +162,8 @@ pub enum EventKind {
         node: NodeName,
         mode: Mode,
         epoch: Epoch,
+        /// In a free-run group, where all are active: whether its output is released.
+        output: Option<Output>,
     },
     /// It was taken out of its node's desired set.
     Stopping {

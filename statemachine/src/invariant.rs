@@ -8,11 +8,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cluster::StartGate;
+use crate::command::{Mode, Output};
 use crate::digest::digest;
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::{Instance, Package, Phase};
-use crate::plan::{eligible, place};
+use crate::plan::{eligible, free_run, place};
 use crate::reason::Reason;
 use crate::room::Room;
 use crate::snapshot::{from_stored, to_stored};
@@ -30,8 +31,9 @@ pub struct Violation {
 
 type Check = fn(&State) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 10] = [
     ("one_holder_per_unit", one_holder_per_unit),
+    ("outputs_follow_groups", outputs_follow_groups),
     ("members_apart", members_apart),
     ("epochs_unique", epochs_unique),
     ("sessions_present", sessions_present),
@@ -57,7 +59,7 @@ fn instances(state: &State) -> impl Iterator<Item = (PackageIx, &Package, &Insta
     rows.filter_map(|(number, package)| Some((PackageIx(number), package, package.instance.as_ref()?)))
 }
 
-/// I1: of a group at most one instance was granted to be active and is not proven to have ended.
+/// I1: of a group at most one instance was granted to be active (of a free-run group: released) and is not proven to have ended.
 fn one_holder_per_unit(state: &State) -> Result<(), String> {
     for group in state.groups() {
         let members = state.group_members(group);
@@ -66,6 +68,25 @@ fn one_holder_per_unit(state: &State) -> Result<(), String> {
             .count();
         if holders > 1 {
             return Err(format!("group {} has {holders} active members", group.name()));
+        }
+    }
+    Ok(())
+}
+
+/// Only what is active is released (I14), all that is active is, but for the waiting members of free-run groups; and
+/// nothing of such a group is a standby.
+fn outputs_follow_groups(state: &State) -> Result<(), String> {
+    for (_, package, instance) in instances(state) {
+        let free = free_run::runs_free(state, package);
+        let right = match (instance.mode, instance.output) {
+            (Mode::Active, Output::Released) | (Mode::Test, Output::Inhibited) => true,
+            (Mode::Active, Output::Inhibited) => free,
+            (Mode::Standby, Output::Inhibited) => !free,
+            (Mode::Standby | Mode::Test, Output::Released) => false,
+        };
+        if !right {
+            let (mode, output) = (instance.mode, instance.output);
+            return Err(format!("{} is {mode:?}, its output {output:?}", package.name()));
         }
     }
     Ok(())

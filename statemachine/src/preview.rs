@@ -58,6 +58,8 @@ pub enum Action {
     Stop,
     /// A standby becomes active in place.
     Promote,
+    /// The output of a member of a free-run group is released in place.
+    Release,
     /// The active one becomes standby on its node, by a stop and a start.
     Demote,
     /// It is stopped and started on its node.
@@ -74,6 +76,7 @@ impl Action {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Promote => "promote",
+            Self::Release => "release",
             Self::Demote => "demote",
             Self::Restart => "restart",
             Self::Move => "move",
@@ -223,7 +226,7 @@ impl Run {
             }
         }
         let stops = |step: &Step| match step.action {
-            Action::Start | Action::Promote => false,
+            Action::Start | Action::Promote | Action::Release => false,
             Action::Stop | Action::Demote | Action::Restart | Action::Move => true,
         };
         Preview {
@@ -296,6 +299,9 @@ fn obedient(package: &Package) -> Option<Observation> {
 fn action_between(was: &Instance, is: &Instance) -> Option<Action> {
     if was.node != is.node {
         return Some(Action::Move);
+    }
+    if was.start == is.start && was.is_inhibited() && is.holds_unit() {
+        return Some(Action::Release);
     }
     match (was.mode, is.mode) {
         (Mode::Standby, Mode::Active) if was.start == is.start => Some(Action::Promote),

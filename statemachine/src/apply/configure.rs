@@ -110,6 +110,7 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
         draft.say_group(number, Cause::Outside, EventKind::GroupDefined { group: name });
         return Ok(true);
     };
+    check_kind(draft, number, spec)?;
     let Some(group) = draft.state.groups.get_mut(number.0) else {
         return Ok(false);
     };
@@ -127,6 +128,27 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
     draft.say_group(number, Cause::Outside, kind);
     draft.plan_unit(Unit::Group(number));
     Ok(true)
+}
+
+/// What its members are to each other decides what may be there only once, so it changes only while none of them runs.
+fn check_kind(draft: &Draft<'_>, number: GroupIx, spec: &GroupSpec) -> Result<(), Rejection> {
+    let Some(group) = draft
+        .state
+        .group_at(number)
+        .filter(|group| group.spec.kind != spec.kind)
+    else {
+        return Ok(());
+    };
+    let mut running = draft
+        .state
+        .group_members(group)
+        .filter(|(_, package)| package.instance.is_some());
+    running.next().map_or(Ok(()), |(_, package)| {
+        let (name, package) = (&spec.name, package.name());
+        Err(conflict(format!(
+            "group {name} can't change its kind while {package} of it runs: `stop` its packages, then repeat"
+        )))
+    })
 }
 
 fn remove_group(draft: &mut Draft<'_>, name: &GroupName) -> Result<bool, Rejection> {

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::{conflict, not_found};
-use crate::command::{Mode, Wish};
+use crate::command::Wish;
 use crate::draft::{Cause, Draft};
 use crate::event::{EventKind, mode_word, wish_word};
 use crate::group::Ownership;
@@ -100,14 +100,14 @@ pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
         )));
     };
     let live = package.instance.as_ref().filter(|instance| instance.is_live());
-    if live.is_some_and(|instance| instance.mode == Mode::Active) {
+    if live.is_some_and(Instance::holds_unit) {
         return Ok(Accepted::Done);
     }
     if package.wish != Wish::Start {
         let wish = wish_word(package.wish);
         return Err(conflict(format!("the wish of {name} is {wish}: `start {name}` first")));
     }
-    if live.is_none_or(|instance| instance.mode != Mode::Standby) {
+    if live.is_none_or(|instance| !instance.stands_by()) {
         let found = package.state().as_str();
         return Err(conflict(format!(
             "{name} is {found}, and only a standby can be promoted: wait until it stands by"

@@ -1,7 +1,7 @@
 //! What kinds of events there are called, what they are about, and how much they should worry somebody.
 
 use super::{EventKind, Placement, Proof, Severity};
-use crate::command::{Mode, Wish};
+use crate::command::{Mode, Output, Wish};
 use crate::id::{GroupName, NodeName, PackageName};
 
 impl EventKind {
@@ -45,12 +45,14 @@ impl EventKind {
                 after: Placement::Move { .. },
                 ..
             } => "moved",
-            Self::Promoted { .. } => "promoted",
-            Self::Started { mode: Mode::Active, .. } => "became-active",
+            Self::Promoted { output: None, .. } => "promoted",
+            Self::Promoted { output: Some(_), .. } => "released",
             Self::Started {
-                mode: Mode::Standby | Mode::Test,
+                mode: Mode::Active,
+                output: None | Some(Output::Released),
                 ..
-            } => "started",
+            } => "became-active",
+            Self::Started { .. } => "started",
             Self::Stopping { .. } => "stopping",
             Self::Failed { .. } => "package-failed",
             Self::Ended { .. } => "package-ended",

@@ -207,6 +207,8 @@ pub struct ClusterSpec {
 pub enum GroupKind {
     /// One active, the others standby or in reserve.
     Duplex,
+    /// All that run are active and get the same input; the output of one is released, that of the others inhibited.
+    FreeRun,
 }
 
 /// A group's definition.
@@ -414,6 +416,22 @@ pub enum Containment {
 pub enum Observation {
     /// An instance changed.
     Instance(InstanceReport),
+    /// What an instance said of itself on its control socket has changed.
+    Said(InstanceWords),
+}
+
+/// What an instance says of itself. It decides nothing about what runs now, only what is chosen next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceWords {
+    /// Which package.
+    pub package: PackageName,
+    /// The epoch under which its process was started.
+    pub start: Epoch,
+    /// How fit it is to be promoted, more is better; negative: not at all. None: it has not said.
+    pub score: Option<i64>,
+    /// Whether it is busy: shedding passes it over.
+    pub busy: bool,
 }
 
 /// An instance changed.

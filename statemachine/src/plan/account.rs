@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::command::{Mode, Wish};
+use crate::command::Wish;
 use crate::draft::{Cause, Draft};
 use crate::event::{EventId, EventKind};
 use crate::group::{Group, Health, Ownership};
@@ -115,7 +115,7 @@ fn examine(state: &State, group: &Group) -> Finding {
     let wished = state
         .group_members(group)
         .any(|(_, package)| package.wish == Wish::Start && !package.removing);
-    let is_ready_standby = |instance: &Instance| instance.mode == Mode::Standby && instance.is_ready();
+    let is_ready_standby = |instance: &Instance| instance.stands_by() && instance.is_ready();
     let ready = state
         .group_members(group)
         .filter(|(_, package)| package.instance.as_ref().is_some_and(is_ready_standby))

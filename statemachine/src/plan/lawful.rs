@@ -8,6 +8,7 @@ use crate::group::{Group, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::is_listed;
+use crate::plan::free_run::runs_free;
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
@@ -40,7 +41,7 @@ fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     if package.removing {
         return Some(Reason::Removed);
     }
-    if let Some(why) = unwished(package, instance) {
+    if let Some(why) = unwished(state, package, instance) {
         return Some(why);
     }
     if state.node_at(instance.node).is_some_and(|node| node.drain) {
@@ -52,12 +53,12 @@ fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     (draft.grown.contains(&number) && is_over(state, instance)).then_some(Reason::NoRoom)
 }
 
-fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
+fn unwished(state: &State, package: &Package, instance: &Instance) -> Option<Reason> {
     match (package.wish, instance.mode) {
         (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
         (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
         (Wish::Start, Mode::Test) => {
-            let to = if package.group.is_some() {
+            let to = if package.group.is_some() && !runs_free(state, package) {
                 Mode::Standby
             } else {
                 Mode::Active

@@ -9,6 +9,7 @@
 
 pub(crate) mod account;
 pub(crate) mod eligible;
+pub(crate) mod free_run;
 pub(crate) mod gate;
 mod lawful;
 pub(crate) mod place;

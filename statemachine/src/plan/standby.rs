@@ -68,7 +68,7 @@ fn stop_surplus(draft: &mut Draft<'_>, group: GroupIx) {
     let Some(row) = draft.state.group_at(group) else { return };
     let wanted = wanted(row);
     let surplus = occupied(draft.state, row).saturating_sub(wanted);
-    let is_standby = |instance: &Instance| instance.mode == Mode::Standby && instance.is_live();
+    let is_standby = |instance: &Instance| instance.stands_by() && instance.is_live();
     let mut standbys: alloc::vec::Vec<PackageIx> = draft
         .state
         .group_members(row)

@@ -1,6 +1,7 @@
 //! Who becomes active, and when: only when nothing holds the unit any more.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::command::{Mode, Wish};
 use crate::draft::{Cause, Draft};
@@ -73,21 +74,22 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
     }
 }
 
-/// The standby that becomes active: the operator's choice, else the first by rank that is ready, else one that starts.
+/// The standby that becomes active: the operator's choice; else of those that are ready, else of those that start, the
+/// one that says it is fittest, then the first by rank. One that says it must not be is left alone: what takes over
+/// without its data loses them.
 fn heir(state: &State, group: &Group) -> Option<PackageIx> {
     let standing_by = |package: &Package| {
-        let live = package
-            .instance
-            .as_ref()
-            .filter(|it| it.mode == Mode::Standby && it.is_live());
+        let live = package.instance.as_ref().filter(|it| it.stands_by() && it.is_live());
         live.filter(|_| package.wish == Wish::Start && !package.removing)
             .map(|instance| !instance.is_ready())
     };
     let candidates = state.group_members(group).filter_map(|(number, package)| {
         let starting = standing_by(package)?;
-        Some((group.successor != Some(number), starting, package.rank(), number))
+        let chosen = group.successor == Some(number);
+        let score = package.instance.as_ref().and_then(|it| it.score).unwrap_or(0);
+        (chosen || score >= 0).then_some((!chosen, starting, Reverse(score), package.rank(), number))
     });
-    candidates.min().map(|(_, _, _, number)| number)
+    candidates.min().map(|(_, _, _, _, number)| number)
 }
 
 /// The members without an instance, in the order in which they are tried: those that are to come back where they were,

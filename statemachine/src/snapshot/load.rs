@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::{SnapshotError, v1};
 use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
+use crate::command::{Mode, Output};
 use crate::digest::fingerprint;
 use crate::event::EventId;
 use crate::group::{Exhausted, Group, Health, Vacancy};
@@ -378,7 +379,14 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         revision,
         load,
         detail,
+        inhibited,
+        score,
+        busy,
     } = row;
+    let output = match mode {
+        Mode::Active if !inhibited => Output::Released,
+        Mode::Active | Mode::Standby | Mode::Test => Output::Inhibited,
+    };
     Instance {
         node: NodeIx(node),
         session,
@@ -399,6 +407,9 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         revision,
         load: Loads(load),
         detail: Arc::from(detail),
+        output,
+        score,
+        busy,
     }
 }
 

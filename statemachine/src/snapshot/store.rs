@@ -253,6 +253,9 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         revision,
         load,
         detail,
+        output: _,
+        score,
+        busy,
     } = row;
     v1::InstanceRow {
         node: node.0,
@@ -274,6 +277,9 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         revision: *revision,
         load: load.0,
         detail: detail.to_string(),
+        inhibited: row.is_inhibited(),
+        score: *score,
+        busy: *busy,
     }
 }
 

@@ -299,6 +299,15 @@ pub struct InstanceRow {
     pub load: [u64; 4],
     /// What its daemon last said of it.
     pub detail: String,
+    /// It is active in a free-run group, and its output is inhibited.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub inhibited: bool,
+    /// How fit it said it is to be promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// It said that it is busy.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub busy: bool,
 }
 
 /// What is known of an instance.

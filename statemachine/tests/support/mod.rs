@@ -105,11 +105,17 @@ impl World {
     /// A report of these instances' node.
     pub fn report(&self, package: &str, states: Vec<InstanceState>, detail: &str) -> Option<Command> {
         let instance = self.package(package)?.instance.as_ref()?;
-        let node = self.state.node_at(instance.node)?;
         let observations = states
             .into_iter()
             .map(|state| observation(package, instance, state, detail))
             .collect();
+        self.observe(package, observations)
+    }
+
+    /// A report of the node where a package is.
+    pub fn observe(&self, package: &str, observations: Vec<Observation>) -> Option<Command> {
+        let instance = self.package(package)?.instance.as_ref()?;
+        let node = self.state.node_at(instance.node)?;
         Some(Command::Observe {
             node: node.id,
             session: instance.session,

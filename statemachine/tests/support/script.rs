@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | `create` | the first command of the log |
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
-//! | `group NAME [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
+//! | `group NAME [kind=free-run] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `up NODE [clean] [cut_off=MS] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
+//! | `says P [score=N] [busy]` | what it says on its control socket |
 //! | `obey` | all daemons do what they are told, until nothing is left to do |
 //! | `wait TIME` | lets time pass; a deadline that is met proposes a tick |
 //! | `key CLIENT KEY VERB…` | any verb with an idempotency key |
@@ -19,7 +20,8 @@
 use std::fmt::Write as _;
 
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, InstanceState, OnQuorumLoss, RequestId, RestartSpec, Wish,
+    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Observation,
+    OnQuorumLoss, RequestId, RestartSpec, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -184,6 +186,23 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             api: "127.0.0.1:4".into(),
             witness: rest.get(1) == Some(&"witness"),
         },
+        "says" => {
+            let words = InstanceWords {
+                package: package(),
+                start: world
+                    .package(rest[0])
+                    .and_then(|it| it.instance.as_ref())
+                    .expect("an instance")
+                    .start,
+                score: pairs(rest)
+                    .find(|(key, _)| *key == "score")
+                    .map(|(_, score)| score.parse().unwrap()),
+                busy: rest.contains(&"busy"),
+            };
+            world
+                .observe(rest[0], vec![Observation::Said(words)])
+                .expect("an instance")
+        }
         _ => observation(world, verb, rest),
     }
 }
@@ -233,6 +252,12 @@ fn group(rest: &[&str]) -> statemachine::command::GroupSpec {
     let mut spec = specs::group(rest[0], 1);
     for (key, value) in pairs(rest) {
         match key {
+            "kind" => {
+                spec.kind = match value {
+                    "free-run" => GroupKind::FreeRun,
+                    _ => GroupKind::Duplex,
+                }
+            }
             "standbys" => spec.standbys = value.parse().unwrap(),
             "failovers" => spec.failovers = limit(value),
             other => panic!("{other} is no key of a group"),
@@ -354,7 +379,12 @@ fn show(world: &World) -> String {
             Some(instance) => {
                 let node = &world.state.node_at(instance.node).unwrap().name;
                 let mode = mode_word(instance.mode);
-                let _ = writeln!(text, "{name}: {state}, {mode} on {node}, epoch {}", instance.epoch);
+                let inhibited = if instance.is_inhibited() { " inhibited" } else { "" };
+                let _ = writeln!(
+                    text,
+                    "{name}: {state}, {mode}{inhibited} on {node}, epoch {}",
+                    instance.epoch
+                );
             }
             None => {
                 let why = package.idle.as_ref().map(ToString::to_string).unwrap_or_default();
