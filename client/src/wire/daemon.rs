@@ -155,6 +155,24 @@ pub struct Report {
     pub sequence: u64,
     /// In order.
     pub observations: Vec<InstanceObservation>,
+    /// What packages say of themselves, where that has changed; each package's newest words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<InstanceSaid>,
+}
+
+/// What an instance says of itself on its control socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSaid {
+    /// Which package.
+    pub package: String,
+    /// The epoch of its process.
+    pub start: u64,
+    /// How fit it is to be promoted; negative: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// Whether it is busy.
+    #[serde(default)]
+    pub busy: bool,
 }
 
 /// An instance changed.

@@ -45,7 +45,7 @@ pub struct ClusterDefinition {
 pub struct GroupDefinition {
     /// Its name.
     pub name: String,
-    /// `duplex`.
+    /// `duplex` or `free-run`.
     pub kind: String,
     /// How many standbys are wanted.
     #[serde(default = "one")]

@@ -104,7 +104,7 @@ pub struct Groups {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// `duplex`.
+    /// `duplex` or `free-run`.
     pub kind: String,
     /// Standbys wanted.
     pub standbys: u32,

@@ -108,7 +108,12 @@ pub fn reason(state: &State, package: &Package) -> String {
             .map_or_else(|| "not started yet".to_owned(), |why| why.to_string());
     };
     let node = state.node_at(instance.node).map_or("?", |node| node.name.as_str());
-    let mode = mode_text(instance.mode);
+    let inhibited = if instance.is_inhibited() {
+        ", its output inhibited,"
+    } else {
+        ""
+    };
+    let mode = format!("{}{inhibited}", mode_text(instance.mode));
     match &instance.phase {
         Phase::Starting if instance.delay.0 > 0 => {
             format!(
@@ -118,6 +123,7 @@ pub fn reason(state: &State, package: &Package) -> String {
         }
         Phase::Starting => format!("starting as {mode} on {node}"),
         Phase::Running => format!("{mode} on {node}"),
+        Phase::Changing { from } if *from == instance.mode => format!("{mode} on {node}, its output being released"),
         Phase::Changing { from } => format!("changing from {} to {mode} on {node}", mode_text(*from)),
         Phase::Failing { .. } => format!("failed on {node} and is being killed: {}", instance.detail),
         Phase::Stopping { why } => format!("stopping on {node}: {why}"),
@@ -196,7 +202,7 @@ pub fn group(state: &State, group: &Group) -> wire::package::Group {
     };
     wire::package::Group {
         name: group.name().as_str().to_owned(),
-        kind: "duplex".to_owned(),
+        kind: super::definition::kind_text(group.spec.kind).to_owned(),
         standbys: group.spec.standbys,
         active: active.map(|(_, name)| name.as_str().to_owned()),
         members: members.iter().map(|(_, name)| name.as_str().to_owned()).collect(),

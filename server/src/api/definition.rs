@@ -215,9 +215,10 @@ fn group_to_core(group: &wire::GroupDefinition, faults: &mut Faults) -> Option<c
     let name = faults.keep(&what, GroupName::new(name));
     let kind = match kind.as_str() {
         "duplex" => Some(core::GroupKind::Duplex),
+        "free-run" => Some(core::GroupKind::FreeRun),
         other => {
             faults.say(format!(
-                "{what}: kind {other:?} is not supported by this version yet: expected \"duplex\""
+                "{what}: kind {other:?} is not supported by this version yet: expected \"duplex\" or \"free-run\""
             ));
             None
         }
@@ -230,6 +231,14 @@ fn group_to_core(group: &wire::GroupDefinition, faults: &mut Faults) -> Option<c
     })
 }
 
+/// The word for what a group's members are to each other.
+pub(super) fn kind_text(kind: core::GroupKind) -> &'static str {
+    match kind {
+        core::GroupKind::Duplex => "duplex",
+        core::GroupKind::FreeRun => "free-run",
+    }
+}
+
 pub(super) fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
     let core::GroupSpec {
         name,
@@ -237,12 +246,9 @@ pub(super) fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
         standbys,
         failovers,
     } = group;
-    let kind = match kind {
-        core::GroupKind::Duplex => "duplex",
-    };
     wire::GroupDefinition {
         name: name.as_str().to_owned(),
-        kind: kind.to_owned(),
+        kind: kind_text(*kind).to_owned(),
         standbys: *standbys,
         failovers: restart_to_wire(failovers),
     }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use client::wire::daemon as wire;
 use statemachine::State;
 use statemachine::command::{
-    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
+    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation, Output,
+    RegisterNode,
 };
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::time::Millis;
@@ -56,10 +57,12 @@ pub fn report(request: wire::Report) -> Result<Command, String> {
         session,
         sequence,
         observations,
+        said,
     } = request;
     let observations = observations
         .into_iter()
         .map(observation)
+        .chain(said.into_iter().map(words))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Command::Observe {
         node: NodeId(node),
@@ -236,6 +239,21 @@ fn observation(observed: wire::InstanceObservation) -> Result<Observation, Strin
         epoch: Epoch(epoch),
         state,
         detail,
+    }))
+}
+
+fn words(said: wire::InstanceSaid) -> Result<Observation, String> {
+    let wire::InstanceSaid {
+        package,
+        start,
+        score,
+        busy,
+    } = said;
+    Ok(Observation::Said(InstanceWords {
+        package: PackageName::new(&package).map_err(|error| format!("package {package:?}: {error}"))?,
+        start: Epoch(start),
+        score,
+        busy,
     }))
 }
 

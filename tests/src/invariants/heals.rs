@@ -120,7 +120,7 @@ pub fn active(packages: &[Package]) -> Result<BTreeMap<String, u64>, String> {
         let running: Vec<u64> = members
             .iter()
             .flat_map(|p| &p.instances)
-            .filter(|i| i.mode == "active" && i.state == "running")
+            .filter(|i| i.mode == "active" && i.output == "released" && i.state == "running")
             .map(|i| i.epoch)
             .collect();
         match running[..] {

@@ -45,6 +45,7 @@ pub fn check(states: &[StateSight], config: Option<&Config>, redefined: &BTreeSe
                     complain(format!("two members of group {group} are on {}", instance.node));
                 }
                 if instance.mode == "active"
+                    && instance.output == "released"
                     && let Some(other) = active.insert(group, &package.name)
                 {
                     complain(format!("{other} and {} of group {group} are both active", package.name));

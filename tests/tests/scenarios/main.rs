@@ -7,6 +7,7 @@ mod bad_programs;
 mod daemon_restart;
 mod data_directory;
 mod fenced;
+mod free_run;
 mod full_disk;
 mod leader_node_killed;
 mod leader_server_killed;

@@ -26,6 +26,7 @@ impl Daemon {
             session,
             sequence: report.sequence,
             observations: report.observations.clone(),
+            said: report.said.clone(),
         };
         self.report_ns = None;
         if request.sequence != before {
