@@ -208,6 +208,12 @@ pub enum EventKind {
         ready: u32,
         wanted: u32,
     },
+    /// So many members of a group whose members all run do.
+    GroupRuns {
+        group: GroupName,
+        running: u32,
+        wanted: u32,
+    },
     /// Nobody is active.
     GroupLost { group: GroupName },
     /// It failed over too often.

@@ -10,6 +10,7 @@ use crate::id::{NodeIx, NodeName, PackageName};
 use crate::package::{Instance, Package, Phase};
 use crate::plan::eligible::Terms;
 use crate::plan::free_run::runs_free;
+use crate::plan::together;
 use crate::reason::Reason;
 use crate::room::SCORE_MAX;
 use crate::state::State;
@@ -75,7 +76,12 @@ pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
         let (verdict, reason) = if here == Some(row) {
             (Verdict::Chosen, placed_words(package))
         } else {
-            match terms.obstacle(state, row) {
+            let obstacle = if together::holds(state, package) {
+                together::obstacle(state, number, package, row)
+            } else {
+                terms.obstacle(state, row)
+            };
+            match obstacle {
                 Some(obstacle) => (Verdict::Rejected, obstacle.to_string()),
                 None => (Verdict::Possible, possible_words(state, package, row)),
             }
@@ -120,6 +126,17 @@ fn summary(state: &State, package: &Package) -> String {
                 instance.delay.0
             )
         }
+        Phase::Starting if instance.held => match state
+            .packages_by_name
+            .get(name)
+            .and_then(|number| together::waits_for(state, *number))
+        {
+            Some(earlier) => format!(
+                "{name} has its place on {node} and starts once {} of its group is ready there",
+                earlier.name()
+            ),
+            None => format!("{name} has its place on {node} and starts next"),
+        },
         Phase::Starting => format!("{name} starts on {node} as {mode}: its daemon has not answered yet"),
         Phase::Changing { from } => {
             format!(
@@ -204,6 +221,11 @@ fn next(state: &State, package: &Package) -> Vec<String> {
                     next.push(format!("`promote {name}` releases its output instead of the other's"));
                 }
                 (Phase::Running, Mode::Standby) => next.push(format!("`promote {name}` makes it the active one")),
+                (Phase::Running, Mode::Active) if together::holds(state, package) => {
+                    next.push(format!(
+                        "`move {name} --to NODE` places its whole group on another node"
+                    ));
+                }
                 (Phase::Running, Mode::Active | Mode::Test) => {
                     next.push(format!("`move {name} --to NODE` places it on another node"));
                 }
@@ -234,6 +256,8 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         | Reason::NotAllowed
         | Reason::NoRoom
         | Reason::Surplus { .. }
-        | Reason::ModeChange { .. } => "its daemon reports its end".to_string(),
+        | Reason::ModeChange { .. }
+        | Reason::GroupLeaves { .. }
+        | Reason::GroupMoves { .. } => "its daemon reports its end".to_string(),
     }
 }

@@ -13,7 +13,7 @@ use crate::digest::digest;
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::{Instance, Package, Phase};
-use crate::plan::{eligible, free_run, place};
+use crate::plan::{eligible, free_run, place, together};
 use crate::reason::Reason;
 use crate::room::Room;
 use crate::snapshot::{from_stored, to_stored};
@@ -31,10 +31,11 @@ pub struct Violation {
 
 type Check = fn(&State) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 11] = [
     ("one_holder_per_unit", one_holder_per_unit),
     ("outputs_follow_groups", outputs_follow_groups),
     ("members_apart", members_apart),
+    ("members_together", members_together),
     ("epochs_unique", epochs_unique),
     ("sessions_present", sessions_present),
     ("only_where_allowed", only_where_allowed),
@@ -61,7 +62,7 @@ fn instances(state: &State) -> impl Iterator<Item = (PackageIx, &Package, &Insta
 
 /// I1: of a group at most one instance was granted to be active (of a free-run group: released) and is not proven to have ended.
 fn one_holder_per_unit(state: &State) -> Result<(), String> {
-    for group in state.groups() {
+    for group in state.groups().filter(|group| group.is_unit()) {
         let members = state.group_members(group);
         let holders = members
             .filter(|(_, package)| package.instance.as_ref().is_some_and(Instance::holds_unit))
@@ -94,7 +95,7 @@ fn outputs_follow_groups(state: &State) -> Result<(), String> {
 
 /// Members of a group never share a node.
 fn members_apart(state: &State) -> Result<(), String> {
-    for group in state.groups() {
+    for group in state.groups().filter(|group| !group.is_together()) {
         let mut nodes = BTreeSet::new();
         for (_, package) in state.group_members(group) {
             let Some(instance) = &package.instance else { continue };
@@ -108,6 +109,31 @@ fn members_apart(state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Members of a together group are on one node, tests apart; and only such a member is held back.
+fn members_together(state: &State) -> Result<(), String> {
+    for group in state.groups().filter(|group| group.is_together()) {
+        let home = together::home(state, group);
+        for (_, package) in state.group_members(group) {
+            let node = package
+                .instance
+                .as_ref()
+                .filter(|it| it.mode != Mode::Test)
+                .map(|it| it.node);
+            if node.is_some() && node != home {
+                return Err(format!("{} is not with its group {}", package.name(), group.name()));
+            }
+        }
+    }
+    let held = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
+        let group = package.group.and_then(|group| state.group_at(group));
+        instance.held && !group.is_some_and(|group| group.is_together())
+    };
+    match instances(state).find(held) {
+        None => Ok(()),
+        Some((_, package, _)) => Err(format!("{} waits for a turn that it never gets", package.name())),
+    }
 }
 
 /// I2: no epoch was drawn twice, and none that was not drawn is in use.
@@ -146,9 +172,12 @@ fn sessions_present(state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// I13: what goes on runs as wished, on a node of its list that is not drained.
+/// I13: what goes on runs as wished, on a node of its list that is not drained; members of a together group stop in turns.
 fn only_where_allowed(state: &State) -> Result<(), String> {
-    for (_, package, instance) in instances(state).filter(|(_, _, instance)| instance.is_live()) {
+    let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
+        instance.is_live() && !together::takes_turns(state, package)
+    };
+    for (_, package, instance) in instances(state).filter(due) {
         let drained = state.node_at(instance.node).is_some_and(|node| node.drain);
         if drained || !eligible::is_listed(state, package, instance.node) {
             return Err(format!("{} is on a node where it may not be", package.name()));

@@ -109,6 +109,8 @@ pub struct Instance {
     pub score: Option<i64>,
     /// It said that it is busy: shedding passes it over.
     pub busy: bool,
+    /// It has its place in its together group and its turn has not come: its node is not told of it yet.
+    pub held: bool,
 }
 
 /// What is known of an instance.
@@ -174,7 +176,8 @@ impl Instance {
     #[must_use]
     pub fn is_desired(&self) -> bool {
         match self.phase {
-            Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } => true,
+            Phase::Starting => !self.held,
+            Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } => true,
             Phase::Stopping { .. } | Phase::Stranded => false,
         }
     }
@@ -195,7 +198,8 @@ impl Instance {
     #[must_use]
     pub fn outlives_lease(&self, package: &Package) -> bool {
         let fenced = package.spec.safety == Fencing::Fenced || self.spec.safety == Fencing::Fenced;
-        self.holds_unit() && (fenced || self.spec.on_quorum_loss == OnQuorumLoss::Freeze)
+        // What is held was never told to start.
+        self.holds_unit() && !self.held && (fenced || self.spec.on_quorum_loss == OnQuorumLoss::Freeze)
     }
 }
 
@@ -354,6 +358,7 @@ impl Feed for Instance {
             output: _,
             score,
             busy,
+            held,
         } = self;
         node.feed(hasher);
         session.feed(hasher);
@@ -376,6 +381,9 @@ impl Feed for Instance {
         }
         if *busy {
             hasher.word(3);
+        }
+        if *held {
+            hasher.word(4);
         }
     }
 }

@@ -129,8 +129,9 @@ pub fn preview_loss(state: &State, node: &NodeName) -> Result<Preview, Rejection
 /// The term of all simulated entries; nothing but a lost node is compared with it.
 const TERM: Term = Term(u64::MAX);
 
-/// Rounds of obedience: each stop, start and promotion takes one; more would be a plan that never rests.
-const ROUNDS_MAX: u32 = 64;
+/// Rounds of obedience: each stop, start and promotion takes one, and the members of a together group take turns; more
+/// would be a plan that never rests.
+const ROUNDS_MAX: u32 = 256;
 
 /// A clone of the state in which commands are applied.
 struct Run {
@@ -281,6 +282,7 @@ impl Run {
 fn obedient(package: &Package) -> Option<Observation> {
     let instance = package.instance.as_ref()?;
     let state = match instance.phase {
+        Phase::Starting if instance.held => return None,
         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
         Phase::Stopping { .. } | Phase::Failing { .. } => InstanceState::Ended {
             cause: EndCause::Requested,

@@ -9,7 +9,7 @@ use core::fmt;
 pub use crate::snapshot::v1::{Obstacles, Reason};
 
 use crate::digest::{Feed, Hasher};
-use crate::id::PackageName;
+use crate::id::{NodeName, PackageName};
 use crate::package::PackageState;
 
 impl Reason {
@@ -17,7 +17,9 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
+            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } | Self::GroupLeaves { .. } => {
+                PackageState::Waiting
+            }
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -29,7 +31,8 @@ impl Reason {
             | Self::NotAllowed
             | Self::NoRoom
             | Self::Surplus { .. }
-            | Self::ModeChange { .. } => PackageState::Stopped,
+            | Self::ModeChange { .. }
+            | Self::GroupMoves { .. } => PackageState::Stopped,
         }
     }
 
@@ -49,7 +52,9 @@ impl Reason {
             | Self::NotAllowed
             | Self::NoRoom
             | Self::Surplus { .. }
-            | Self::ModeChange { .. } => false,
+            | Self::ModeChange { .. }
+            | Self::GroupMoves { .. }
+            | Self::GroupLeaves { .. } => false,
         }
     }
 
@@ -89,6 +94,15 @@ impl fmt::Display for Reason {
             Self::NotAllowed => f.write_str("its definition does not allow this node any more"),
             Self::NoRoom => f.write_str("its load has grown beyond what its node has left"),
             Self::Surplus { wanted } => write!(f, "its group wants only {wanted} running"),
+            Self::GroupMoves { package } => {
+                write!(f, "{package} failed too often here, and its group moves as one")
+            }
+            Self::GroupLeaves { node } => {
+                write!(
+                    f,
+                    "its group is leaving {node} and is placed once nothing of it is left there"
+                )
+            }
             Self::ModeChange { to } => write!(f, "it is to run {}", crate::event::mode_word(*to)),
         }
     }
@@ -109,6 +123,7 @@ impl fmt::Display for Obstacles {
             full,
             peers,
             banned,
+            apart,
         } = *self;
         let parts = [
             (down, "not up"),
@@ -117,6 +132,7 @@ impl fmt::Display for Obstacles {
             (full, "without room"),
             (peers, "with another member of its group"),
             (banned, "where it failed too often"),
+            (apart, "where the others of its group are not"),
         ];
         let mut first = true;
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
@@ -155,6 +171,27 @@ pub enum Obstacle {
         /// How often.
         failures: u32,
     },
+    /// The others of its together group are elsewhere.
+    Apart {
+        /// Where.
+        node: NodeName,
+    },
+}
+
+impl Obstacles {
+    /// Counts a node for what is in the way there.
+    pub(crate) fn count(&mut self, obstacle: &Obstacle) {
+        let count = match obstacle {
+            Obstacle::Down => &mut self.down,
+            Obstacle::Drained => &mut self.drained,
+            Obstacle::NotListed => &mut self.not_listed,
+            Obstacle::NoRoom { .. } => &mut self.full,
+            Obstacle::Peer { .. } => &mut self.peers,
+            Obstacle::Banned { .. } => &mut self.banned,
+            Obstacle::Apart { .. } => &mut self.apart,
+        };
+        *count = count.saturating_add(1);
+    }
 }
 
 impl fmt::Display for Obstacle {
@@ -177,6 +214,7 @@ impl fmt::Display for Obstacle {
             Self::Banned { failures } => {
                 write!(f, "it failed there {failures} times; `clear` it to try again")
             }
+            Self::Apart { node } => write!(f, "its group is together, and something of it is on {node}"),
         }
     }
 }

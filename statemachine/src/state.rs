@@ -18,12 +18,12 @@ use crate::room::Rooms;
 use crate::store::{Shards, Table};
 use crate::time::Timestamp;
 
-/// What can be active only once.
+/// What is planned as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unit {
     /// A package without a group.
     Package(PackageIx),
-    /// A duplex group.
+    /// A group: of most kinds only one member may be active.
     Group(GroupIx),
 }
 
@@ -207,10 +207,14 @@ impl State {
             .filter_map(|member| Some((*member, self.package_at(*member)?)))
     }
 
-    /// Who has the unit of a package: its group, or itself.
+    /// Who has the unit of a package: its group where only one of that may be active, else itself.
     #[must_use]
     pub fn ownership(&self, package: &Package) -> Ownership {
-        match package.group.and_then(|group| self.group_at(group)) {
+        match package
+            .group
+            .and_then(|group| self.group_at(group))
+            .filter(|group| group.is_unit())
+        {
             Some(group) => Ownership::of(self.group_members(group)),
             None => match self.packages_by_name.get(package.name()) {
                 Some(number) => Ownership::of(core::iter::once((*number, package))),

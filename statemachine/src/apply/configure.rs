@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
-use super::{conflict, not_found};
+use super::{conflict, not_found, order};
 use crate::cluster::LeaseTail;
 use crate::command::{ClusterSpec, ConfigChange, GroupSpec, PackageSpec, Wish};
 use crate::digest::fingerprint;
@@ -27,6 +27,7 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
         return Err(Rejection::Changed { expected, found });
     }
     check_changes(changes.len())?;
+    let before = order::groups_of(draft, changes);
     let mut changed = false;
     for change in changes {
         changed |= match change {
@@ -36,6 +37,9 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
             ConfigChange::PutPackage(spec) => put_package(draft, spec)?,
             ConfigChange::RemovePackage(name) => remove_package(draft, name)?,
         };
+    }
+    for group in before.into_iter().chain(order::groups_of(draft, changes)) {
+        order::check(draft, group)?;
     }
     if changed {
         let index = draft.index;
@@ -105,6 +109,7 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
             exhausted: None,
             health: Health::Idle,
             trail: None,
+            leaving: None,
         }));
         draft.state.groups_by_name.insert(name.clone(), number);
         draft.say_group(number, Cause::Outside, EventKind::GroupDefined { group: name });

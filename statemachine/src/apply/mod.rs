@@ -9,6 +9,7 @@ mod configure;
 mod control;
 mod node;
 mod observe;
+mod order;
 mod session;
 mod tick;
 mod validate;

@@ -16,6 +16,7 @@ use crate::id::{Generation, Index, NodeId, NodeIx, NodeName, SessionId};
 use crate::load::Loads;
 use crate::node::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Attributes, Node, NodeStatus};
 use crate::outcome::{Accepted, Outcome, Rejection};
+use crate::plan::together;
 
 /// A daemon's new stay.
 ///
@@ -154,7 +155,7 @@ pub(super) fn set_drain(draft: &mut Draft<'_>, name: &NodeName, drain: bool) -> 
     };
     let drained = draft.say_node(number, Cause::Outside, kind);
     for package in packages {
-        if drain {
+        if drain && !together::leave(draft, package, crate::reason::Reason::Drained, Some(drained)) {
             draft.stop(package, crate::reason::Reason::Drained, Cause::Of(Some(drained)));
         }
         draft.plan_package(package);

@@ -106,6 +106,17 @@ pub(super) fn check_package(spec: &PackageSpec) -> Result<(), Rejection> {
             return Err(invalid(format!("package {name} lists node {node} twice")));
         }
     }
+    if !spec.after.is_empty() && spec.group.is_none() {
+        return Err(invalid(format!(
+            "package {name} is after others and has no group: only members of a group of kind together have an order"
+        )));
+    }
+    if spec.after.len() > GROUP_MEMBERS_MAX {
+        return Err(invalid(format!(
+            "package {name} is after {} others: {GROUP_MEMBERS_MAX} at most",
+            spec.after.len()
+        )));
+    }
     check_amounts(&format!("the load of package {name}"), &spec.load)?;
     check_limit(&format!("restart of package {name}"), spec.restart)?;
     check_run(name, &spec.run)

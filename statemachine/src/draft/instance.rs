@@ -82,6 +82,7 @@ impl Draft<'_> {
             output,
             score: None,
             busy: false,
+            held: false,
         });
         self.change_node(node, |node| {
             if let Err(place) = node.instances.binary_search(&number) {
@@ -174,7 +175,9 @@ impl Draft<'_> {
             | Reason::Drained
             | Reason::NotAllowed
             | Reason::NoRoom
-            | Reason::Surplus { .. } => None,
+            | Reason::Surplus { .. }
+            | Reason::GroupMoves { .. }
+            | Reason::GroupLeaves { .. } => None,
         };
         let Some((package, node_name)) = self.names(number, node) else {
             return;

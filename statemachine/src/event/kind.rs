@@ -62,6 +62,8 @@ impl EventKind {
             Self::Waiting { .. } => "waiting",
             Self::GroupRedundant { .. } => "group-redundant",
             Self::GroupDegraded { .. } => "group-degraded",
+            Self::GroupRuns { running, wanted, .. } if running == wanted => "group-redundant",
+            Self::GroupRuns { .. } => "group-degraded",
             Self::GroupLost { .. } => "group-lost",
             Self::FailoversExhausted { .. } => "failovers-exhausted",
             Self::FailoversAllowed { .. } => "failovers-allowed",
@@ -106,6 +108,7 @@ impl EventKind {
             | Self::GroupRemoved { .. }
             | Self::GroupRedundant { .. }
             | Self::GroupDegraded { .. }
+            | Self::GroupRuns { .. }
             | Self::GroupLost { .. }
             | Self::FailoversExhausted { .. }
             | Self::FailoversAllowed { .. } => None,
@@ -125,6 +128,7 @@ impl EventKind {
             | Self::GroupRemoved { group }
             | Self::GroupRedundant { group, .. }
             | Self::GroupDegraded { group, .. }
+            | Self::GroupRuns { group, .. }
             | Self::GroupLost { group }
             | Self::FailoversExhausted { group, .. }
             | Self::FailoversAllowed { group } => Some(group),
@@ -164,6 +168,7 @@ impl EventKind {
             Self::GaveUp { .. } | Self::GroupLost { .. } | Self::FailoversExhausted { .. } | Self::Stranded { .. } => {
                 Severity::Error
             }
+            Self::GroupRuns { running, wanted, .. } if running < wanted => Severity::Warning,
             Self::NodeLost { .. }
             | Self::NodeConfirmedDown { .. }
             | Self::Failed { .. }

@@ -258,6 +258,9 @@ fn definition_sentence(kind: &EventKind) -> Option<String> {
         } => {
             format!("group {group} is degraded: {active} is active, {ready} of {wanted} standbys are ready")
         }
+        EventKind::GroupRuns { group, running, wanted } => {
+            format!("{running} of the {wanted} members of group {group} run")
+        }
         EventKind::GroupLost { group } => format!("group {group} has no active member"),
         EventKind::FailoversExhausted {
             group,

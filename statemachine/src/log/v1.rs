@@ -209,6 +209,8 @@ pub enum GroupKind {
     Duplex,
     /// All that run are active and get the same input; the output of one is released, that of the others inhibited.
     FreeRun,
+    /// All on one node, started in the order of `after`, moved as one.
+    Together,
 }
 
 /// A group's definition.
@@ -292,6 +294,9 @@ pub struct PackageSpec {
     pub restart: RestartSpec,
     /// How it is run: nothing in here decides about placement.
     pub run: RunSpec,
+    /// Members of its together group that start before it and stop after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<PackageName>,
 }
 
 /// How a daemon runs a package.

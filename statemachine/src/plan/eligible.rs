@@ -32,7 +32,8 @@ impl Terms {
                 .collect()
         });
         let group = package.group.and_then(|group| state.group_at(group));
-        let members = group.into_iter().flat_map(|group| state.group_members(group));
+        let apart = group.filter(|group| !group.is_together());
+        let members = apart.into_iter().flat_map(|group| state.group_members(group));
         let peers = members
             .filter(|(member, _)| *member != number)
             .filter_map(|(member, peer)| Some((peer.instance.as_ref()?.node, member)))
@@ -79,12 +80,13 @@ impl Terms {
                 package: state.package_at(*peer)?.name().clone(),
             });
         }
-        self.shortage(state, number)
+        Self::shortage_of(state, number, self.load)
     }
 
-    fn shortage(&self, state: &State, number: NodeIx) -> Option<Obstacle> {
+    /// The first dimension in which a node lacks room for a load.
+    pub(crate) fn shortage_of(state: &State, number: NodeIx, load: Loads) -> Option<Obstacle> {
         let room = state.rooms.get(number);
-        let rows = state.dimensions.names().zip(self.load.0).zip(room.free);
+        let rows = state.dimensions.names().zip(load.0).zip(room.free);
         let short = rows
             .into_iter()
             .find(|((_, needed), free)| *needed > 0 && needed >= free);
@@ -102,16 +104,9 @@ impl Terms {
     pub(crate) fn obstacles(&self, state: &State) -> Obstacles {
         let mut counts = Obstacles::default();
         for (number, _) in state.nodes.iter() {
-            let count = match self.obstacle(state, NodeIx(number)) {
-                None => continue,
-                Some(Obstacle::Down) => &mut counts.down,
-                Some(Obstacle::Drained) => &mut counts.drained,
-                Some(Obstacle::NotListed) => &mut counts.not_listed,
-                Some(Obstacle::NoRoom { .. }) => &mut counts.full,
-                Some(Obstacle::Peer { .. }) => &mut counts.peers,
-                Some(Obstacle::Banned { .. }) => &mut counts.banned,
-            };
-            *count = count.saturating_add(1);
+            if let Some(obstacle) = self.obstacle(state, NodeIx(number)) {
+                counts.count(&obstacle);
+            }
         }
         counts
     }

@@ -9,11 +9,15 @@ use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::is_listed;
 use crate::plan::free_run::runs_free;
+use crate::plan::together;
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
 /// Stops the instances of a unit that may not go on.
 pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
+    if let Some(group) = together::group_of(draft.state, unit) {
+        return together::stop(draft, group);
+    }
     let members: Vec<PackageIx> = match unit {
         Unit::Package(package) => Vec::from([package]),
         Unit::Group(group) => draft
@@ -34,7 +38,7 @@ pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
 }
 
 /// Why a package's instance may not go on.
-fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
+pub(super) fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     let state = &*draft.state;
     let package = state.package_at(number)?;
     let instance = package.instance.as_ref().filter(|instance| instance.is_live())?;
@@ -58,7 +62,8 @@ fn unwished(state: &State, package: &Package, instance: &Instance) -> Option<Rea
         (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
         (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
         (Wish::Start, Mode::Test) => {
-            let to = if package.group.is_some() && !runs_free(state, package) {
+            let group = package.group.and_then(|group| state.group_at(group));
+            let to = if group.is_some_and(Group::is_unit) && !runs_free(state, package) {
                 Mode::Standby
             } else {
                 Mode::Active
@@ -70,7 +75,7 @@ fn unwished(state: &State, package: &Package, instance: &Instance) -> Option<Rea
 }
 
 /// Whether the sums on an instance's node have reached its capacity in a dimension that the instance loads.
-fn is_over(state: &State, instance: &Instance) -> bool {
+pub(super) fn is_over(state: &State, instance: &Instance) -> bool {
     let room = state.rooms.get(instance.node);
     instance
         .load

@@ -15,6 +15,7 @@ mod lawful;
 pub(crate) mod place;
 mod standby;
 pub(crate) mod takeover;
+pub(crate) mod together;
 
 use alloc::vec::Vec;
 

@@ -13,6 +13,9 @@ use crate::state::{State, Unit};
 /// Starts standbys until a group has as many members running as it wants, and stops those beyond.
 pub(crate) fn place_standbys(draft: &mut Draft<'_>, unit: Unit) {
     let Unit::Group(group) = unit else { return };
+    if !draft.state.group_at(group).is_some_and(Group::is_unit) {
+        return;
+    }
     stop_surplus(draft, group);
     if !gate::is_open(draft.state) {
         return;

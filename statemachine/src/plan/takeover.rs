@@ -10,11 +10,14 @@ use crate::group::{Exhausted, Group, Ownership, Vacancy};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::Package;
 use crate::plan::eligible::Terms;
-use crate::plan::{gate, place};
+use crate::plan::{gate, place, together};
 use crate::state::{Deadline, State, Unit};
 
 /// Makes a unit's package active where none is and none may still be.
 pub(crate) fn activate(draft: &mut Draft<'_>, unit: Unit) {
+    if let Some(group) = together::group_of(draft.state, unit) {
+        return together::start(draft, group);
+    }
     match unit {
         Unit::Package(package) => activate_single(draft, package),
         Unit::Group(group) => activate_group(draft, group),
@@ -126,7 +129,7 @@ fn restart_in_place(draft: &mut Draft<'_>, group: GroupIx, was: Vacancy) {
 }
 
 /// Whether a group has failed over as often as it may; says so when that becomes true.
-fn is_exhausted(draft: &mut Draft<'_>, group: GroupIx) -> bool {
+pub(super) fn is_exhausted(draft: &mut Draft<'_>, group: GroupIx) -> bool {
     let now = draft.at();
     let Some(row) = draft.state.groups.get_mut(group.0) else {
         return false;
@@ -177,7 +180,7 @@ pub(crate) fn allow_failovers(draft: &mut Draft<'_>, group: GroupIx) {
     draft.plan_unit(Unit::Group(group));
 }
 
-fn fill_vacancy(draft: &mut Draft<'_>, group: GroupIx, failed_over: bool) {
+pub(super) fn fill_vacancy(draft: &mut Draft<'_>, group: GroupIx, failed_over: bool) {
     let now = draft.at();
     let Some(row) = draft.state.groups.get_mut(group.0) else {
         return;

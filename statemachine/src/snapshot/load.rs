@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
 use crate::command::{Mode, Output};
 use crate::digest::fingerprint;
 use crate::event::EventId;
-use crate::group::{Exhausted, Group, Health, Vacancy};
+use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::id::{GroupIx, NodeIx, PackageIx};
 use crate::load::{Dimensions, Loads};
 use crate::node::{Attributes, Moment, Node, NodeStatus};
@@ -286,6 +286,7 @@ fn group(row: v1::GroupRow) -> Group {
         exhausted,
         health,
         trail,
+        leaving,
     } = row;
     Group {
         spec: Arc::new(spec),
@@ -316,6 +317,11 @@ fn group(row: v1::GroupRow) -> Group {
             v1::HealthRow::Lost => Health::Lost,
         },
         trail: trail.map(event),
+        leaving: leaving.map(|(node, why, cause)| Leaving {
+            node: NodeIx(node),
+            why,
+            cause: cause.map(event),
+        }),
     }
 }
 
@@ -382,6 +388,7 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         inhibited,
         score,
         busy,
+        held,
     } = row;
     let output = match mode {
         Mode::Active if !inhibited => Output::Released,
@@ -410,6 +417,7 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         output,
         score,
         busy,
+        held,
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::v1;
 use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
 use crate::event::EventId;
-use crate::group::{Exhausted, Group, Health, Vacancy};
+use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::node::{Moment, Node, NodeStatus};
 use crate::outcome::Accepted;
 use crate::package::{Instance, Package, Phase};
@@ -165,6 +165,7 @@ fn group(place: u32, row: &Group) -> v1::GroupRow {
         exhausted,
         health,
         trail,
+        leaving,
     } = row;
     v1::GroupRow {
         place,
@@ -195,6 +196,9 @@ fn group(place: u32, row: &Group) -> v1::GroupRow {
             Health::Lost => v1::HealthRow::Lost,
         },
         trail: trail.map(event),
+        leaving: leaving
+            .as_ref()
+            .map(|Leaving { node, why, cause }| (node.0, why.clone(), cause.map(event))),
     }
 }
 
@@ -256,6 +260,7 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         output: _,
         score,
         busy,
+        held,
     } = row;
     v1::InstanceRow {
         node: node.0,
@@ -280,6 +285,7 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         inhibited: row.is_inhibited(),
         score: *score,
         busy: *busy,
+        held: *held,
     }
 }
 

@@ -198,6 +198,9 @@ pub struct GroupRow {
     pub health: HealthRow,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// The place of the node that a together group has to leave, why, and the event that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<(u32, Reason, Option<EventRow>)>,
 }
 
 /// How it came that nobody is active.
@@ -308,6 +311,9 @@ pub struct InstanceRow {
     /// It said that it is busy.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub busy: bool,
+    /// Its turn in its together group has not come.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub held: bool,
 }
 
 /// What is known of an instance.
@@ -431,6 +437,16 @@ pub enum Reason {
         /// Which.
         to: Mode,
     },
+    /// Another member failed beyond its restarts, and its together group moves as one.
+    GroupMoves {
+        /// Which.
+        package: PackageName,
+    },
+    /// Its together group is leaving a node, and is placed once nothing of it is left there.
+    GroupLeaves {
+        /// Which.
+        node: NodeName,
+    },
 }
 
 /// What is in the way, and on how many nodes: each node counts once, for the first that applies.
@@ -449,4 +465,12 @@ pub struct Obstacles {
     pub peers: u32,
     /// Where it failed too often.
     pub banned: u32,
+    /// Where the others of its together group are not.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub apart: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none_of(count: &u32) -> bool {
+    *count == 0
 }

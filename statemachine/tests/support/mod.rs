@@ -144,6 +144,7 @@ impl World {
                 .filter_map(|package| {
                     let instance = package.instance.as_ref()?;
                     let state = match instance.phase {
+                        Phase::Starting if instance.held => return None,
                         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
                         Phase::Stopping { .. } => InstanceState::Ended {
                             cause: EndCause::Requested,

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `create` | the first command of the log |
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
-//! | `group NAME [kind=free-run] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
+//! | `group NAME [kind=free-run|together] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `up NODE [clean] [cut_off=MS] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
@@ -255,6 +255,7 @@ fn group(rest: &[&str]) -> statemachine::command::GroupSpec {
             "kind" => {
                 spec.kind = match value {
                     "free-run" => GroupKind::FreeRun,
+                    "together" => GroupKind::Together,
                     _ => GroupKind::Duplex,
                 }
             }
@@ -289,6 +290,7 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
                     _ => OnQuorumLoss::Stop,
                 }
             }
+            "after" => spec.after = value.split(',').map(|name| PackageName::new(name).unwrap()).collect(),
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
                 spec.load
@@ -379,7 +381,11 @@ fn show(world: &World) -> String {
             Some(instance) => {
                 let node = &world.state.node_at(instance.node).unwrap().name;
                 let mode = mode_word(instance.mode);
-                let inhibited = if instance.is_inhibited() { " inhibited" } else { "" };
+                let inhibited = match (instance.is_inhibited(), instance.held) {
+                    (true, _) => " inhibited",
+                    (false, true) => " held",
+                    (false, false) => "",
+                };
                 let _ = writeln!(
                     text,
                     "{name}: {state}, {mode}{inhibited} on {node}, epoch {}",
