@@ -14,6 +14,18 @@ use crate::plan::{gate, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
+/// Takes leave of members that were removed and have ended, before anything is decided: what the group remembers of them
+/// must not hold the others back.
+pub(crate) fn bury_removed(draft: &mut Draft<'_>, unit: Unit) {
+    match unit {
+        Unit::Package(package) => draft.bury(package),
+        Unit::Group(group) => {
+            let members = draft.state.group_at(group).map(|group| group.members.clone());
+            members.into_iter().flatten().for_each(|member| draft.bury(member));
+        }
+    }
+}
+
 /// Writes down what the plan came to for a unit, and says what is new.
 pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
     let members: Vec<PackageIx> = match unit {
@@ -32,10 +44,6 @@ pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
         let Some(package) = draft.state.package_at(number) else {
             continue;
         };
-        if package.removing && package.instance.is_none() {
-            draft.bury(number);
-            continue;
-        }
         let idle = why_idle(draft.state, number, package);
         waits |= idle.as_ref().is_some_and(Reason::waits_for_node);
         set_idle(draft, number, idle);

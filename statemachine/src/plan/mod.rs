@@ -27,6 +27,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
     gate::update(draft);
     place::wake_waiting(draft);
     let units = take_units(draft);
+    each(draft, &units, account::bury_removed);
     each(draft, &units, lawful::stop_unlawful);
     each(draft, &units, takeover::activate);
     each(draft, &units, standby::place_standbys);

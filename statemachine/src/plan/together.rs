@@ -115,7 +115,7 @@ fn why_stopped(draft: &Draft<'_>, number: PackageIx, leaving: Option<&Leaving>) 
     let package = draft.state.package_at(number)?;
     let instance = package.instance.as_ref().filter(|instance| instance.is_live())?;
     let leaves = leaving
-        .filter(|leaving| leaving.node == instance.node)
+        .filter(|leaving| leaving.node == instance.node && instance.mode != Mode::Test)
         .map(|leaving| (leaving.why.clone(), Cause::Of(leaving.cause)));
     match unlawful(draft, number) {
         Some(Reason::Drained | Reason::NotAllowed | Reason::NoRoom) if leaves.is_some() => leaves,
