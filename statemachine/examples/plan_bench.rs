@@ -198,6 +198,7 @@ fn package(number: u64) -> PackageSpec {
             stop_timeout: Millis(10_000),
         },
         after: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::command::{EndCause, Mode, Output, Wish};
 use crate::digest::{Feed, Hasher};
 use crate::id::{Epoch, GroupName, Index, MemberId, NodeName, PackageName, SessionId};
 use crate::reason::Reason;
+use crate::resource::Need;
 use crate::time::{Millis, Timestamp};
 
 pub(crate) use text::{mode_word, output_word, wish_word};
@@ -208,6 +209,13 @@ pub enum EventKind {
         ready: u32,
         wanted: u32,
     },
+    /// A link, a disk or a service of a node came up or went down.
+    ResourceChanged {
+        node: NodeName,
+        need: Need,
+        up: bool,
+        detail: String,
+    },
     /// So many members of a group whose members all run do.
     GroupRuns {
         group: GroupName,
@@ -269,12 +277,22 @@ pub enum Proof {
     Confirmed,
 }
 
+/// How a resource of a node is called all over the cluster: `lan:n1/eth1`, `disk:n1/data`.
+#[must_use]
+pub fn resource_id(node: &NodeName, need: &Need) -> String {
+    let name = need.name.trim_start_matches('/');
+    format!("{}:{node}/{name}", need.kind.as_str())
+}
+
 impl Event {
     /// What it is about: `package:NAME`, `group:NAME`, `node:NAME`, `member:ID` or `cluster`.
     #[must_use]
     pub fn resource(&self) -> String {
         if let EventKind::MemberAdded { member, .. } | EventKind::MemberRemoved { member, .. } = &self.kind {
             return format!("member:{member}");
+        }
+        if let EventKind::ResourceChanged { node, need, .. } = &self.kind {
+            return resource_id(node, need);
         }
         match (self.kind.package(), self.kind.group(), self.kind.node()) {
             (Some(package), _, _) => format!("package:{package}"),

@@ -258,6 +258,7 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         | Reason::Surplus { .. }
         | Reason::ModeChange { .. }
         | Reason::GroupLeaves { .. }
+        | Reason::NeedLost { .. }
         | Reason::GroupMoves { .. } => "its daemon reports its end".to_string(),
     }
 }

@@ -13,7 +13,7 @@ use crate::digest::digest;
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::{Instance, Package, Phase};
-use crate::plan::{eligible, free_run, place, together};
+use crate::plan::{eligible, free_run, needs, place, together};
 use crate::reason::Reason;
 use crate::room::Room;
 use crate::snapshot::{from_stored, to_stored};
@@ -172,13 +172,16 @@ fn sessions_present(state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// I13: what goes on runs as wished, on a node of its list that is not drained; members of a together group stop in turns.
+/// I13: what goes on runs as wished, on a node of its list that is not drained and has lost nothing that it needs; members of a together group stop in turns.
 fn only_where_allowed(state: &State) -> Result<(), String> {
     let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
         instance.is_live() && !together::takes_turns(state, package)
     };
     for (_, package, instance) in instances(state).filter(due) {
         let drained = state.node_at(instance.node).is_some_and(|node| node.drain);
+        if let Some((why, _)) = needs::lost(state, package, instance.node) {
+            return Err(format!("{} goes on although {why}", package.name()));
+        }
         if drained || !eligible::is_listed(state, package, instance.node) {
             return Err(format!("{} is on a node where it may not be", package.name()));
         }
@@ -270,6 +273,9 @@ fn indexes_follow_rows(state: &State) -> Result<(), String> {
         if state.rooms.get(number) != Room::of(node, &state.dimensions) {
             return Err(format!("the room of {} is out of date", node.name));
         }
+    }
+    if state.needs != again.needs {
+        return Err(format!("needs {:?}, by the rows {:?}", state.needs, again.needs));
     }
     let groups = state.groups.iter().zip(again.groups.iter());
     let torn: Vec<_> = groups.filter(|((_, a), (_, b))| a.members != b.members).collect();

@@ -32,6 +32,7 @@ impl Reason {
             | Self::NoRoom
             | Self::Surplus { .. }
             | Self::ModeChange { .. }
+            | Self::NeedLost { .. }
             | Self::GroupMoves { .. } => PackageState::Stopped,
         }
     }
@@ -54,8 +55,15 @@ impl Reason {
             | Self::Surplus { .. }
             | Self::ModeChange { .. }
             | Self::GroupMoves { .. }
+            | Self::NeedLost { .. }
             | Self::GroupLeaves { .. } => false,
         }
+    }
+
+    /// Whether a stop for this reason is a failure, so that what takes over is a failover.
+    #[must_use]
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::NeedLost { .. })
     }
 
     /// Whether it is of the same kind, whatever its numbers: no second event says so.
@@ -97,6 +105,7 @@ impl fmt::Display for Reason {
             Self::GroupMoves { package } => {
                 write!(f, "{package} failed too often here, and its group moves as one")
             }
+            Self::NeedLost { need } => write!(f, "it needs {need}, which is down there"),
             Self::GroupLeaves { node } => {
                 write!(
                     f,
@@ -124,6 +133,7 @@ impl fmt::Display for Obstacles {
             peers,
             banned,
             apart,
+            unmet,
         } = *self;
         let parts = [
             (down, "not up"),
@@ -133,6 +143,7 @@ impl fmt::Display for Obstacles {
             (peers, "with another member of its group"),
             (banned, "where it failed too often"),
             (apart, "where the others of its group are not"),
+            (unmet, "without what it needs"),
         ];
         let mut first = true;
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
@@ -171,6 +182,13 @@ pub enum Obstacle {
         /// How often.
         failures: u32,
     },
+    /// Something that it needs is not known to be up.
+    Unmet {
+        /// What.
+        need: String,
+        /// What its daemon says of it, where it has said anything.
+        detail: Option<String>,
+    },
     /// The others of its together group are elsewhere.
     Apart {
         /// Where.
@@ -189,6 +207,7 @@ impl Obstacles {
             Obstacle::Peer { .. } => &mut self.peers,
             Obstacle::Banned { .. } => &mut self.banned,
             Obstacle::Apart { .. } => &mut self.apart,
+            Obstacle::Unmet { .. } => &mut self.unmet,
         };
         *count = count.saturating_add(1);
     }
@@ -213,6 +232,16 @@ impl fmt::Display for Obstacle {
             Self::Peer { package } => write!(f, "{package} of the same group is there"),
             Self::Banned { failures } => {
                 write!(f, "it failed there {failures} times; `clear` it to try again")
+            }
+            Self::Unmet {
+                need,
+                detail: Some(detail),
+            } => write!(f, "it needs {need}, which is down there: {detail}"),
+            Self::Unmet { need, detail: None } => {
+                write!(
+                    f,
+                    "it needs {need}, of which the node's daemon has not said anything yet"
+                )
             }
             Self::Apart { node } => write!(f, "its group is together, and something of it is on {node}"),
         }

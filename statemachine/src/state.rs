@@ -14,6 +14,7 @@ use crate::package::{Package, Rank};
 use crate::plan::account;
 use crate::reason::Reason;
 use crate::requests::Requests;
+use crate::resource::Needs;
 use crate::room::Rooms;
 use crate::store::{Shards, Table};
 use crate::time::Timestamp;
@@ -74,6 +75,8 @@ pub struct State {
     /// Units that want more than they have for lack of a node, in order of rank.
     pub(crate) waiting: Arc<BTreeSet<(Rank, Unit)>>,
     pub(crate) deadlines: Arc<BTreeSet<(Timestamp, Deadline)>>,
+    /// What packages need of their nodes, and where it is up.
+    pub(crate) needs: Needs,
 }
 
 impl State {
@@ -100,6 +103,7 @@ impl State {
             up: 0,
             waiting: Arc::new(BTreeSet::new()),
             deadlines: Arc::new(BTreeSet::new()),
+            needs: Needs::default(),
         }
     }
 
@@ -178,6 +182,11 @@ impl State {
     #[must_use]
     pub fn package_at(&self, package: PackageIx) -> Option<&Package> {
         self.packages.get(package.0)
+    }
+
+    /// What packages of this cluster need of their nodes: what every daemon looks at.
+    pub fn needed(&self) -> impl Iterator<Item = &crate::resource::Need> {
+        self.needs.wanted.keys()
     }
 
     /// All groups, by name.
@@ -296,6 +305,7 @@ impl Feed for State {
             up: _,
             waiting: _,
             deadlines: _,
+            needs: _,
         } = self;
         applied.feed(hasher);
         at.feed(hasher);

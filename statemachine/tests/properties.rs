@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use statemachine::cluster::StartGate;
 use statemachine::command::{
     ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceReport, InstanceState, InstanceWords,
-    Mode, Observation, OnQuorumLoss, RequestId, RestartSpec, Wish,
+    Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Wish,
 };
 use statemachine::group::{Health, Ownership};
 use statemachine::id::{Epoch, GroupName, Index, NodeId, NodeName, PackageName, SessionId, Term};
@@ -88,6 +88,10 @@ enum Step {
         package: u8,
         kind: u8,
     },
+    Link {
+        node: u8,
+        up: bool,
+    },
     Says {
         package: u8,
         score: i8,
@@ -130,6 +134,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => small.clone().prop_map(|package| Step::Clear { package }),
         6 => Just(Step::Obey),
         9 => (small.clone(), 0u8..6).prop_map(|(package, kind)| Step::Report { package, kind }),
+        3 => (0u8..4, prop::bool::weighted(0.7)).prop_map(|(node, up)| Step::Link { node, up }),
         2 => (small.clone(), -2i8..3, any::<bool>()).prop_map(|(package, score, busy)| Step::Says { package, score, busy }),
         1 => (0u64..40, 0u64..40, 0u64..9, 0u64..40).prop_map(
             |(node, session, sequence, epoch)| Step::Nonsense { node, session, sequence, epoch }),
@@ -219,6 +224,7 @@ fn take(world: &mut World, step: &Step) {
             package: package_name(package),
         }),
         Step::Report { package, kind } => report(world, package, kind),
+        Step::Link { node, up } => reported_link(world, node, up),
         Step::Says { package, score, busy } => says(world, package, score, busy),
         Step::Nonsense {
             node,
@@ -257,6 +263,9 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             };
             if group.as_ref().is_some_and(together) && nodes & 1 == 0 && package > 0 {
                 spec.after = vec![package_name(package - 1)];
+            }
+            if nodes & 0x60 == 0x60 {
+                spec.needs = vec![link()];
             }
             spec.run.command = vec![format!("/run{run}")];
             spec.safety = if odd & 7 == 0 { Fencing::Fenced } else { Fencing::Lease };
@@ -413,6 +422,24 @@ fn says(world: &World, package: u8, score: i8, busy: bool) -> Option<Command> {
     world.observe(name.as_str(), vec![Observation::Said(words)])
 }
 
+fn link() -> Need {
+    Need::parse("lan:eth0").unwrap()
+}
+
+fn reported_link(world: &World, node: u8, up: bool) -> Option<Command> {
+    let (node, session) = world.session(&node_name(node))?;
+    Some(Command::Observe {
+        node,
+        session,
+        sequence: world.state.node(node)?.sequence + 1,
+        observations: vec![Observation::Resource(ResourceReport {
+            need: link(),
+            up,
+            detail: "it was looked at".into(),
+        })],
+    })
+}
+
 fn start() -> World {
     let mut world = World::new();
     let create = Command::CreateCluster {
@@ -550,6 +577,9 @@ fn heal(world: &mut World) {
             node: node(name),
             drain: false,
         });
+        if let Some(command) = reported_link(world, name, true) {
+            let _ = world.apply(command);
+        }
     }
     let names: Vec<PackageName> = world.state.packages().map(|package| package.name().clone()).collect();
     for package in names {

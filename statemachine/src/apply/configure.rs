@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
-use super::{conflict, not_found, order};
+use super::{conflict, not_found, order, resource};
 use crate::cluster::LeaseTail;
 use crate::command::{ClusterSpec, ConfigChange, GroupSpec, PackageSpec, Wish};
 use crate::digest::fingerprint;
@@ -203,6 +203,7 @@ fn put_package(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<bool, Reject
 
 fn define(draft: &mut Draft<'_>, spec: &PackageSpec, group: Option<GroupIx>) -> Result<(), Rejection> {
     claim_dimensions(draft, spec)?;
+    resource::claim(draft, spec)?;
     check_group_size(draft, group)?;
     let index = draft.index;
     draft.state.order = draft.state.order.saturating_add(1);
@@ -264,6 +265,8 @@ fn redefine(
     }
     draft.state.dimensions.release(&before.load);
     claim_dimensions(draft, spec)?;
+    resource::claim(draft, spec)?;
+    resource::release(draft, &before);
     change_unit(draft, number, group, spec);
     let index = draft.index;
     let restarts = before.run != spec.run || before.on_quorum_loss != spec.on_quorum_loss;

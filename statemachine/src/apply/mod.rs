@@ -10,6 +10,7 @@ mod control;
 mod node;
 mod observe;
 mod order;
+pub(crate) mod resource;
 mod session;
 mod tick;
 mod validate;

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::conflict;
 use super::control::find_node;
+use super::resource;
 use super::session::{self, end_session};
 use super::validate::check_registration;
 use crate::command::RegisterNode;
@@ -17,6 +18,7 @@ use crate::load::Loads;
 use crate::node::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Attributes, Node, NodeStatus};
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::plan::together;
+use crate::resource::Resources;
 
 /// A daemon's new stay.
 ///
@@ -62,6 +64,7 @@ pub(super) fn register(draft: &mut Draft<'_>, registration: &RegisterNode) -> Ou
         session::drop_extension(draft, number);
         end_session(draft, number, named, Proof::NodeRestarted, Some(registered));
     }
+    resource::forget(draft, number);
     draft.change_node(number, |node| {
         node.status = NodeStatus::Up { session, lease };
         node.since = now;
@@ -107,6 +110,7 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
         instances: Vec::new(),
         planned: Loads::default(),
         trail: None,
+        resources: Resources::default(),
     }));
     draft.state.nodes_by_name.insert(registration.name.clone(), number);
     Arc::make_mut(&mut draft.state.nodes_by_id).insert(id, number);

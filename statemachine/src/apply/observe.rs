@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use super::resource;
 use super::session::find_session;
 use crate::command::{EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation};
 use crate::draft::{Cause, Draft, Release};
@@ -53,6 +54,7 @@ pub(super) fn observe(
         match observation {
             Observation::Instance(report) => observe_instance(draft, number, session, report),
             Observation::Said(words) => observe_words(draft, number, session, words),
+            Observation::Resource(report) => resource::observe(draft, number, report),
         }
     }
     Ok(Accepted::Done)
@@ -235,7 +237,7 @@ fn ban_after_failures(draft: &mut Draft<'_>, number: PackageIx, instance: &Insta
 }
 
 /// At most [`DETAIL_BYTES_MAX`] bytes, whole characters.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     let mut end = text.len().min(DETAIL_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end = end.saturating_sub(1);

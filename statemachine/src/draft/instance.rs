@@ -177,7 +177,8 @@ impl Draft<'_> {
             | Reason::NoRoom
             | Reason::Surplus { .. }
             | Reason::GroupMoves { .. }
-            | Reason::GroupLeaves { .. } => None,
+            | Reason::GroupLeaves { .. }
+            | Reason::NeedLost { .. } => None,
         };
         let Some((package, node_name)) = self.names(number, node) else {
             return;
@@ -242,7 +243,7 @@ impl Draft<'_> {
                 Cause::Of(cause) => cause,
                 Cause::Outside | Cause::Trail => self.trail_of(number),
             };
-            let failure = release.failure && asked.is_none();
+            let failure = release.failure && asked.as_ref().is_none_or(Reason::is_failure);
             self.vacate(
                 number,
                 Vacancy {

@@ -1,7 +1,7 @@
 //! What kinds of events there are called, what they are about, and how much they should worry somebody.
 
 use super::{EventKind, Placement, Proof, Severity};
-use crate::command::{Mode, Output, Wish};
+use crate::command::{Mode, Output, ResourceKind, Wish};
 use crate::id::{GroupName, NodeName, PackageName};
 
 impl EventKind {
@@ -65,6 +65,14 @@ impl EventKind {
             Self::GroupRuns { running, wanted, .. } if running == wanted => "group-redundant",
             Self::GroupRuns { .. } => "group-degraded",
             Self::GroupLost { .. } => "group-lost",
+            Self::ResourceChanged { need, up, .. } => match (need.kind, up) {
+                (ResourceKind::Lan, true) => "lan-up",
+                (ResourceKind::Lan, false) => "lan-down",
+                (ResourceKind::Disk, true) => "disk-up",
+                (ResourceKind::Disk, false) => "disk-down",
+                (ResourceKind::Service, true) => "service-up",
+                (ResourceKind::Service, false) => "service-down",
+            },
             Self::FailoversExhausted { .. } => "failovers-exhausted",
             Self::FailoversAllowed { .. } => "failovers-allowed",
         }
@@ -108,6 +116,7 @@ impl EventKind {
             | Self::GroupRemoved { .. }
             | Self::GroupRedundant { .. }
             | Self::GroupDegraded { .. }
+            | Self::ResourceChanged { .. }
             | Self::GroupRuns { .. }
             | Self::GroupLost { .. }
             | Self::FailoversExhausted { .. }
@@ -144,6 +153,7 @@ impl EventKind {
             Self::NodeRegistered { node, .. }
             | Self::NodeLost { node, .. }
             | Self::NodeLeft { node }
+            | Self::ResourceChanged { node, .. }
             | Self::NodeConfirmedDown { node, .. }
             | Self::NodeDrained { node, .. }
             | Self::NodeResumed { node }
@@ -169,6 +179,7 @@ impl EventKind {
                 Severity::Error
             }
             Self::GroupRuns { running, wanted, .. } if running < wanted => Severity::Warning,
+            Self::ResourceChanged { up: false, .. } => Severity::Warning,
             Self::NodeLost { .. }
             | Self::NodeConfirmedDown { .. }
             | Self::Failed { .. }

@@ -258,6 +258,15 @@ fn definition_sentence(kind: &EventKind) -> Option<String> {
         } => {
             format!("group {group} is degraded: {active} is active, {ready} of {wanted} standbys are ready")
         }
+        EventKind::ResourceChanged { node, need, up, detail } => {
+            let state = if *up { "up" } else { "down" };
+            let why = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {detail}")
+            };
+            format!("{need} on {node} is {state}{why}")
+        }
         EventKind::GroupRuns { group, running, wanted } => {
             format!("{running} of the {wanted} members of group {group} run")
         }

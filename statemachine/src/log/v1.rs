@@ -297,6 +297,30 @@ pub struct PackageSpec {
     /// Members of its together group that start before it and stop after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<PackageName>,
+    /// Resources of its node that must be up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+}
+
+/// A resource of a node that a package needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// Of which kind.
+    pub kind: ResourceKind,
+    /// Its name on the node: an interface, a mount point, a probe of the node file.
+    pub name: String,
+}
+
+/// Kinds of resources that packages can need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ResourceKind {
+    /// A network interface with a link.
+    Lan,
+    /// A mount point that can be written to.
+    Disk,
+    /// A probe that the node file names.
+    Service,
 }
 
 /// How a daemon runs a package.
@@ -423,6 +447,20 @@ pub enum Observation {
     Instance(InstanceReport),
     /// What an instance said of itself on its control socket has changed.
     Said(InstanceWords),
+    /// A resource of the node came up or went down.
+    Resource(ResourceReport),
+}
+
+/// A resource of the node came up or went down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceReport {
+    /// Which.
+    pub need: Need,
+    /// Whether it can be used.
+    pub up: bool,
+    /// For people: what was found; at most 500 bytes.
+    pub detail: String,
 }
 
 /// What an instance says of itself. It decides nothing about what runs now, only what is chosen next.

@@ -1,12 +1,16 @@
 //! May a package run on a node?
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::Package;
+use crate::plan::needs;
 use crate::reason::{Obstacle, Obstacles};
+use crate::resource::Need;
 use crate::room::Room;
 use crate::state::State;
 
@@ -19,6 +23,8 @@ pub(crate) struct Terms {
     peers: Vec<(NodeIx, PackageIx)>,
     /// Where it failed too often in the node's present session.
     banned: Vec<(NodeIx, u32)>,
+    /// Where each of its needs is up; none: nowhere.
+    needs: Vec<(Need, Option<Arc<BTreeSet<NodeIx>>>)>,
 }
 
 impl Terms {
@@ -48,6 +54,12 @@ impl Terms {
             listed,
             peers,
             banned: banned.map(|ban| (ban.node, ban.failures)).collect(),
+            needs: package
+                .spec
+                .needs
+                .iter()
+                .map(|need| (need.clone(), state.needs.nodes_with(need).cloned()))
+                .collect(),
         }
     }
 
@@ -58,6 +70,10 @@ impl Terms {
             && self.listed.as_ref().is_none_or(|listed| listed.contains(&node))
             && !self.peers.iter().any(|(there, _)| *there == node)
             && !self.banned.iter().any(|(there, _)| *there == node)
+            && self
+                .needs
+                .iter()
+                .all(|(_, up)| up.as_ref().is_some_and(|up| up.contains(&node)))
     }
 
     /// The first thing that is in the way on a node.
@@ -71,6 +87,9 @@ impl Terms {
         }
         if node.drain {
             return Some(Obstacle::Drained);
+        }
+        if let Some(unmet) = needs::unmet(self.needs.iter().map(|(need, _)| need), node) {
+            return Some(unmet);
         }
         if let Some((_, failures)) = self.banned.iter().find(|(there, _)| *there == number) {
             return Some(Obstacle::Banned { failures: *failures });

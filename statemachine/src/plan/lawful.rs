@@ -9,7 +9,7 @@ use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::is_listed;
 use crate::plan::free_run::runs_free;
-use crate::plan::together;
+use crate::plan::{needs, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
@@ -53,6 +53,9 @@ pub(super) fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     }
     if !is_listed(state, package, instance.node) {
         return Some(Reason::NotAllowed);
+    }
+    if let Some((why, _)) = needs::lost(state, package, instance.node) {
+        return Some(why);
     }
     (draft.grown.contains(&number) && is_over(state, instance)).then_some(Reason::NoRoom)
 }

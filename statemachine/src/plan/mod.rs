@@ -12,6 +12,7 @@ pub(crate) mod eligible;
 pub(crate) mod free_run;
 pub(crate) mod gate;
 mod lawful;
+pub(crate) mod needs;
 pub(crate) mod place;
 mod standby;
 pub(crate) mod takeover;

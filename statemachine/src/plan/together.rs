@@ -118,7 +118,9 @@ fn why_stopped(draft: &Draft<'_>, number: PackageIx, leaving: Option<&Leaving>) 
         .filter(|leaving| leaving.node == instance.node && instance.mode != Mode::Test)
         .map(|leaving| (leaving.why.clone(), Cause::Of(leaving.cause)));
     match unlawful(draft, number) {
-        Some(Reason::Drained | Reason::NotAllowed | Reason::NoRoom) if leaves.is_some() => leaves,
+        Some(Reason::Drained | Reason::NotAllowed | Reason::NoRoom | Reason::NeedLost { .. }) if leaves.is_some() => {
+            leaves
+        }
         Some(why) => Some((why, Cause::Trail)),
         None => leaves.or_else(|| package.is_outdated().then_some((Reason::Redefined, Cause::Trail))),
     }

@@ -19,6 +19,7 @@ use crate::outcome::Accepted;
 use crate::package::{Ban, Instance, Package, Phase};
 use crate::reason::Reason;
 use crate::requests::Seen;
+use crate::resource::{Need, Needs, Resource, Resources};
 use crate::room::Room;
 use crate::state::{Deadline, State};
 use crate::time::{Millis, Timestamp};
@@ -158,6 +159,18 @@ fn index(state: &mut State) {
             deadlines.insert((until, Deadline::Gate));
         }
     }
+    let mut needs = Needs::default();
+    for (number, row) in state.nodes.iter() {
+        for (need, resource) in row.resources.iter() {
+            needs.set(NodeIx(number), need, resource.up);
+        }
+    }
+    for (_, row) in state.packages.iter() {
+        for need in &row.spec.needs {
+            needs.claim(need);
+        }
+    }
+    state.needs = needs;
     state.deadlines = Arc::new(deadlines);
     let waiting = state
         .packages
@@ -242,6 +255,7 @@ fn node(row: v1::NodeRow) -> Node {
         extended,
         containment,
         trail,
+        resources,
     } = row;
     let mut kept = Attributes::kept(attributes_removed);
     for (key, value) in &attributes {
@@ -271,7 +285,25 @@ fn node(row: v1::NodeRow) -> Node {
         instances: Vec::new(),
         planned: Loads::default(),
         trail: trail.map(event),
+        resources: Resources(Arc::new(resources.into_iter().map(resource).collect())),
     }
+}
+
+fn resource(row: v1::ResourceRow) -> (Need, Resource) {
+    let v1::ResourceRow {
+        need,
+        up,
+        since,
+        detail,
+        event: said,
+    } = row;
+    let resource = Resource {
+        up,
+        since: moment(since),
+        detail: Arc::from(detail),
+        event: said.map(event),
+    };
+    (need, resource)
 }
 
 fn group(row: v1::GroupRow) -> Group {

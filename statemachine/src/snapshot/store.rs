@@ -10,6 +10,7 @@ use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::node::{Moment, Node, NodeStatus};
 use crate::outcome::Accepted;
 use crate::package::{Instance, Package, Phase};
+use crate::resource::Resource;
 use crate::state::State;
 
 /// The stored shape of a state.
@@ -118,6 +119,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         instances: _,
         planned: _,
         trail,
+        resources,
     } = row;
     v1::NodeRow {
         place,
@@ -150,6 +152,24 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         extended: extended.map(tail),
         containment: *containment,
         trail: trail.map(event),
+        resources: resources
+            .iter()
+            .map(|(need, resource)| {
+                let Resource {
+                    up,
+                    since,
+                    detail,
+                    event: said,
+                } = resource;
+                v1::ResourceRow {
+                    need: need.clone(),
+                    up: *up,
+                    since: moment(*since),
+                    detail: detail.to_string(),
+                    event: said.map(event),
+                }
+            })
+            .collect(),
     }
 }
 

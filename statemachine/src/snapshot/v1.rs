@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Generation, Index, MemberId, NodeId, NodeName, PackageName, SessionId};
-use crate::log::v1::{Capacity, ClusterSpec, Containment, EndCause, GroupSpec, Mode, PackageSpec, RequestId, Wish};
+use crate::log::v1::{
+    Capacity, ClusterSpec, Containment, EndCause, GroupSpec, Mode, Need, PackageSpec, RequestId, Wish,
+};
 use crate::time::{Millis, Timestamp};
 
 /// The whole state.
@@ -147,6 +149,25 @@ pub struct NodeRow {
     pub containment: Option<Containment>,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// What its daemon says of its links, disks and services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceRow>,
+}
+
+/// A resource of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRow {
+    /// Which.
+    pub need: Need,
+    /// Whether it can be used.
+    pub up: bool,
+    /// Since when.
+    pub since: MomentRow,
+    /// For people.
+    pub detail: String,
+    /// The event that says so.
+    pub event: Option<EventRow>,
 }
 
 /// Whether a node takes part.
@@ -447,6 +468,11 @@ pub enum Reason {
         /// Which.
         node: NodeName,
     },
+    /// A resource that it needs is down on its node.
+    NeedLost {
+        /// Which.
+        need: String,
+    },
 }
 
 /// What is in the way, and on how many nodes: each node counts once, for the first that applies.
@@ -468,6 +494,9 @@ pub struct Obstacles {
     /// Where the others of its together group are not.
     #[serde(default, skip_serializing_if = "is_none_of")]
     pub apart: u32,
+    /// Where something that it needs is not up.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub unmet: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

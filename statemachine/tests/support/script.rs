@@ -10,6 +10,7 @@
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
+//! | `has\|lacks NODE NEED…` | what its daemon says of its resources |
 //! | `says P [score=N] [busy]` | what it says on its control socket |
 //! | `obey` | all daemons do what they are told, until nothing is left to do |
 //! | `wait TIME` | lets time pass; a deadline that is met proposes a tick |
@@ -20,8 +21,8 @@
 use std::fmt::Write as _;
 
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Observation,
-    OnQuorumLoss, RequestId, RestartSpec, Wish,
+    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Need, Observation,
+    OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -186,6 +187,26 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             api: "127.0.0.1:4".into(),
             witness: rest.get(1) == Some(&"witness"),
         },
+        "has" | "lacks" => {
+            let (node, session) = world.session(rest[0]).expect("a node");
+            let observations = rest[1..].iter().map(|need| {
+                Observation::Resource(ResourceReport {
+                    need: Need::parse(need).unwrap(),
+                    up: *verb == "has",
+                    detail: if *verb == "has" {
+                        String::new()
+                    } else {
+                        "no link".into()
+                    },
+                })
+            });
+            Command::Observe {
+                node,
+                session,
+                sequence: world.state.node(node).unwrap().sequence + 1,
+                observations: observations.collect(),
+            }
+        }
         "says" => {
             let words = InstanceWords {
                 package: package(),
@@ -291,6 +312,7 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
                 }
             }
             "after" => spec.after = value.split(',').map(|name| PackageName::new(name).unwrap()).collect(),
+            "needs" => spec.needs = value.split(',').map(|need| Need::parse(need).unwrap()).collect(),
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
                 spec.load

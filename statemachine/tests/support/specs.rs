@@ -53,5 +53,6 @@ pub fn package(name: &str, group: Option<&str>) -> PackageSpec {
             stop_timeout: Millis(10_000),
         },
         after: Vec::new(),
+        needs: Vec::new(),
     }
 }

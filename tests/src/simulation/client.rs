@@ -91,6 +91,7 @@ fn definition(name: &str, lease: u64, priority: Option<u32>, revision: u64) -> P
             stop_timeout: Millis(lease),
         },
         after: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::group::{Group, Leaving};
 use crate::id::{GroupIx, NodeIx, PackageIx};
 use crate::package::Package;
 use crate::plan::eligible::is_listed;
+use crate::plan::needs;
 use crate::plan::takeover::is_exhausted;
 use crate::plan::together::{Bundle, holds, home};
 use crate::reason::Reason;
@@ -70,11 +71,17 @@ fn why(draft: &mut Draft<'_>, group: GroupIx, node: NodeIx) -> Option<(Reason, O
     if let Some((_, package)) = wished().find(|(number, _)| grown(*number)) {
         return Some((Reason::NoRoom, package.trail));
     }
-    // A failure drives the others away only where all of them can go.
+    // A failure of one drives the others away only where all of them can go.
+    let all: alloc::vec::Vec<PackageIx> = wished().map(|(number, _)| number).collect();
+    let elsewhere = || Bundle::of(state, &all).without(node).choose(state).is_some();
+    if let Some((why, resource)) = wished().find_map(|(_, package)| needs::lost(state, package, node)) {
+        return elsewhere().then_some((why, resource.event));
+    }
     let (_, failed) = wished().find(|(_, package)| package.instance.is_none() && is_banned(state, package, node))?;
     let (package, cause) = (failed.name().clone(), failed.trail);
-    let all: alloc::vec::Vec<PackageIx> = wished().map(|(number, _)| number).collect();
-    Bundle::of(state, &all).without(node).choose(state)?;
+    if !elsewhere() {
+        return None;
+    }
     (!is_exhausted(draft, group)).then_some((Reason::GroupMoves { package }, cause))
 }
 
