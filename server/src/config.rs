@@ -1,10 +1,14 @@
 //! The node file: per-process settings only. No number in here is read by `apply`.
 
+mod monitor;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use monitor::Monitor;
 
 /// What a node does for the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -41,6 +45,8 @@ pub struct Config {
     pub capacity: BTreeMap<String, u64>,
     /// What resets this machine, for packages with `on_quorum_loss = "reset"`; empty: the kernel, where that is permitted.
     pub reset: Vec<String>,
+    /// What the daemon looks at beside what packages need.
+    pub monitor: Monitor,
     /// Plaintext beyond loopback was allowed; `status` shows it.
     pub insecure: bool,
 }
@@ -58,6 +64,7 @@ struct RawConfig {
     tls: Option<RawTls>,
     capacity: Option<BTreeMap<String, u64>>,
     reset: Option<RawReset>,
+    monitor: Option<Monitor>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -194,6 +201,8 @@ impl Config {
             let problem = format!("command {program:?}: expected the whole path of a program, like /usr/sbin/reboot");
             return Err(wrong("reset", problem));
         }
+        let monitor = raw.monitor.unwrap_or_default();
+        monitor.check().map_err(|problem| wrong("monitor", problem))?;
         let insecure = raw.tls.and_then(|tls| tls.insecure).unwrap_or(false);
         let outside = std::iter::once(&api)
             .chain(&peer)
@@ -216,6 +225,7 @@ impl Config {
             labels: raw.labels.unwrap_or_default(),
             capacity: raw.capacity.unwrap_or_default(),
             reset,
+            monitor,
             insecure,
         })
     }
@@ -307,6 +317,8 @@ mod tests {
                 "a machine of its own",
             ),
             ("name = \"n1\"\nreset.command = [\"reboot\"]", "reset"),
+            ("name = \"n1\"\nmonitor.disk = [\"data\"]", "disk:/data"),
+            ("name = \"n1\"\nmonitor.service.db = {}", "exactly one of"),
             ("name = \"n1\"\nnonsense = 1", "nonsense"),
         ] {
             let error = parse(text).unwrap_err().to_string();

@@ -122,9 +122,9 @@ run.ocf = "heartbeat:pgsql"
     let expected = r#"3:9: lease: 100ms is out of range: expected 200ms to 1m
 4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes or start_wait; did you mean "min_nodes"?
 5:1: "shares" in [cluster] is not supported by this version yet: remove it
-9:8: kind: "duplix": expected "duplex" or "free-run"; did you mean "duplex"?
+9:8: kind: "duplix": expected "duplex", "free-run" or "together"; did you mean "duplex"?
 12:8: group "web" is already defined at line 8: give each its own name
-13:8: kind: "load-share" is not supported by this version yet: expected "duplex" or "free-run"
+13:8: kind: "load-share" is not supported by this version yet: expected "duplex", "free-run" or "together"
 14:12: standbys: expected a whole number from 0 to 1000, found a string
 17:8: name: ' ' can't stand in a name: expected letters, digits, '.', '_' or '-', the first a letter or digit
 18:9: there is no group "wep" in this file: expected one of web; did you mean "web"?

@@ -96,6 +96,9 @@ pub struct Renewed {
     pub stopping: Vec<StoppingInstance>,
     /// Peer addresses of all servers.
     pub servers: Vec<String>,
+    /// With the desired set: the resources that packages of the cluster need. The daemon reports how they are on its node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<String>,
 }
 
 /// An instance that a node is to stop, and whose end is not reported yet.
@@ -158,6 +161,21 @@ pub struct Report {
     /// What packages say of themselves, where that has changed; each package's newest words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<InstanceSaid>,
+    /// Links, disks and services of the node that came up or went down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceObservation>,
+}
+
+/// A resource of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceObservation {
+    /// `lan:INTERFACE`, `disk:/MOUNT/POINT` or `service:NAME`.
+    pub resource: String,
+    /// Whether it can be used.
+    pub up: bool,
+    /// For people, at most 500 bytes.
+    #[serde(default)]
+    pub detail: String,
 }
 
 /// What an instance says of itself on its control socket.

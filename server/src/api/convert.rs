@@ -121,6 +121,7 @@ pub fn reason(state: &State, package: &Package) -> String {
                 instance.delay.0
             )
         }
+        Phase::Starting if instance.held => format!("on {node}, waiting for those of its group that start before it"),
         Phase::Starting => format!("starting as {mode} on {node}"),
         Phase::Running => format!("{mode} on {node}"),
         Phase::Changing { from } if *from == instance.mode => format!("{mode} on {node}, its output being released"),
@@ -144,6 +145,7 @@ pub fn package(state: &State, package: &Package) -> wire::package::Package {
     wire::package::Package {
         name: package.spec.name.as_str().to_owned(),
         group: package.spec.group.as_ref().map(|group| group.as_str().to_owned()),
+        unit: unit(state, package).to_owned(),
         priority: package.spec.priority,
         wish: match package.wish {
             Wish::Start => "start",
@@ -155,6 +157,15 @@ pub fn package(state: &State, package: &Package) -> wire::package::Package {
         reason: reason(state, package),
         instances: package.instance.iter().map(|row| instance(state, row)).collect(),
         definition: None,
+    }
+}
+
+/// What may be active only once.
+fn unit<'a>(state: &'a State, package: &'a Package) -> &'a str {
+    let group = package.group.and_then(|group| state.group_at(group));
+    match group.filter(|group| group.is_unit()) {
+        Some(group) => group.name().as_str(),
+        None => package.name().as_str(),
     }
 }
 
@@ -183,6 +194,8 @@ fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
         epoch: instance.epoch.0,
         since: moment(instance.since),
         detail: instance.detail.to_string(),
+        score: instance.score,
+        busy: instance.busy,
     }
 }
 
@@ -192,8 +205,8 @@ pub fn group(state: &State, group: &Group) -> wire::package::Group {
         .group_members(group)
         .map(|(number, package)| (number, package.name()))
         .collect();
-    let active = match members
-        .first()
+    let first = members.first().filter(|_| group.is_unit());
+    let active = match first
         .and_then(|(_, name)| state.package(name))
         .map(|first| state.ownership(first))
     {

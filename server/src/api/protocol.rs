@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use client::wire::daemon as wire;
 use statemachine::State;
 use statemachine::command::{
-    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation, Output,
-    RegisterNode,
+    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Need, Observation,
+    Output, RegisterNode, ResourceReport,
 };
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::time::Millis;
@@ -58,11 +58,13 @@ pub fn report(request: wire::Report) -> Result<Command, String> {
         sequence,
         observations,
         said,
+        resources,
     } = request;
     let observations = observations
         .into_iter()
         .map(observation)
         .chain(said.into_iter().map(words))
+        .chain(resources.into_iter().map(resource))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Command::Observe {
         node: NodeId(node),
@@ -119,6 +121,12 @@ pub fn renewed(state: &State, request: &wire::Renew, grant: RenewalGrant) -> Opt
             })
             .collect(),
         servers: servers(state),
+        watch: desired
+            .watch
+            .iter()
+            .filter(|_| newer)
+            .map(ToString::to_string)
+            .collect(),
     })
 }
 
@@ -254,6 +262,15 @@ fn words(said: wire::InstanceSaid) -> Result<Observation, String> {
         start: Epoch(start),
         score,
         busy,
+    }))
+}
+
+fn resource(seen: wire::ResourceObservation) -> Result<Observation, String> {
+    let wire::ResourceObservation { resource, up, detail } = seen;
+    Ok(Observation::Resource(ResourceReport {
+        need: Need::parse(&resource).map_err(|error| format!("resource {error}"))?,
+        up,
+        detail,
     }))
 }
 

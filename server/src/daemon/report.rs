@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use client::wire::daemon::{InstanceObservation, InstanceSaid};
+use client::wire::daemon::{InstanceObservation, InstanceSaid, ResourceObservation};
 
 /// What fits well below the servers' limit for one report.
 const OBSERVATIONS_PER_REPORT: usize = 1_000;
@@ -16,15 +16,19 @@ pub struct Numbered {
     pub observations: Vec<InstanceObservation>,
     /// What packages say of themselves.
     pub said: Vec<InstanceSaid>,
+    /// Links, disks and services of the node.
+    pub resources: Vec<ResourceObservation>,
 }
 
 /// The queue. One report is under way at a time, so order is kept and at most one is ever in doubt.
 ///
-/// It is bounded by coalescing: of one instance it holds at most one observation of each state, and its last words.
+/// It is bounded by coalescing: of one instance it holds at most one observation of each state, and its last words; of
+/// one resource its last state.
 #[derive(Debug, Default)]
 pub struct Reports {
     waiting: Vec<InstanceObservation>,
     said: BTreeMap<(String, u64), InstanceSaid>,
+    resources: BTreeMap<String, ResourceObservation>,
     under_way: Option<Numbered>,
     last: u64,
 }
@@ -38,10 +42,12 @@ impl Reports {
             sequence: last,
             observations: Vec::new(),
             said: Vec::new(),
+            resources: Vec::new(),
         });
         Self {
             waiting: Vec::new(),
             said: BTreeMap::new(),
+            resources: BTreeMap::new(),
             under_way,
             last,
         }
@@ -66,6 +72,11 @@ impl Reports {
         self.said.insert((said.package.clone(), said.start), said);
     }
 
+    /// Adds a resource's state: it replaces what was not sent yet.
+    pub fn push_resource(&mut self, seen: ResourceObservation) {
+        self.resources.insert(seen.resource.clone(), seen);
+    }
+
     /// The report to send now: the one in doubt, or the next. Its number must be recorded before it is sent.
     pub fn next_report(&mut self) -> Option<&Numbered> {
         if self.under_way.is_none() && !self.nothing_waits() {
@@ -81,6 +92,8 @@ impl Reports {
                 sequence: self.last,
                 observations,
                 said,
+                // As many as there are needs in a cluster, which has its own limit.
+                resources: std::mem::take(&mut self.resources).into_values().collect(),
             });
         }
         self.under_way.as_ref()
@@ -107,7 +120,7 @@ impl Reports {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.waiting.is_empty() && self.said.is_empty()
+        self.waiting.is_empty() && self.said.is_empty() && self.resources.is_empty()
     }
 
     /// Whether the end of this instance is still on its way.
@@ -204,6 +217,7 @@ mod tests {
                 sequence: 5,
                 observations: Vec::new(),
                 said: Vec::new(),
+                resources: Vec::new(),
             })
         );
         reports.answered(5);

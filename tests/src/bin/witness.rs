@@ -1,13 +1,13 @@
 //! The test program: a package that writes down when it is active, so that a second active instance can't hide.
 //!
 //! ```text
-//! witness --dir DIRECTORY [--unit NAME] [--way control|start] [--ignore-term] [--exit-after MS]
+//! witness --dir DIRECTORY [--unit NAME] [--way control|start] [--ignore-term] [--exit-after MS] [--says LINE]
 //! ```
 //!
 //! It appends its records (see `tests::witness`) to a file of its own under `DIRECTORY/UNIT`, a beat every 10 ms while it
 //! is active with its output released, and holds `flock` on `DIRECTORY/UNIT/lock` while it is: the kernel drops the lock at its death, so an
 //! overlap is exact even under SIGKILL. With `--way control` it connects to `PACELINE_CONTROL` and is told of changes
-//! of mode there; with `--way start` it knows only what it was started with. With each beat it writes its fencing token to
+//! of mode there; with `--way start` it knows only what it was started with. `--says` is one more line that it says there. With each beat it writes its fencing token to
 //! `DIRECTORY/UNIT/resource`, which all programs of the unit share.
 
 use std::env;
@@ -44,6 +44,7 @@ struct Options {
     control: bool,
     ignore_term: bool,
     exit_after: Option<Duration>,
+    says: Option<String>,
 }
 
 impl Options {
@@ -56,6 +57,7 @@ impl Options {
             control: true,
             ignore_term: false,
             exit_after: None,
+            says: None,
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
@@ -65,6 +67,7 @@ impl Options {
                 "--way" => options.control = value()? == "control",
                 "--ignore-term" => options.ignore_term = true,
                 "--exit-after" => options.exit_after = Some(Duration::from_millis(value()?.parse()?)),
+                "--says" => options.says = Some(value()?),
                 _ => bail!("unknown option {argument}"),
             }
         }
@@ -191,6 +194,9 @@ impl Witness {
 
     fn run(&mut self, options: &Options, signals: &SignalFd) -> anyhow::Result<()> {
         let mut control = if options.control { Control::connect()? } else { None };
+        if let (Some(control), Some(says)) = (&mut control, &options.says) {
+            control.say(&format!("{says}\n"))?;
+        }
         loop {
             let (told, asked_to_end) = wait(signals, control.as_ref())?;
             if asked_to_end {

@@ -38,7 +38,9 @@ pub fn check(states: &[StateSight], config: Option<&Config>, redefined: &BTreeSe
                         instance.epoch, package.name
                     ));
                 }
-                let Some(group) = package.group.as_deref() else {
+                // Of a group whose members all run each is a unit of its own.
+                let group = package.group.as_deref().filter(|group| *group == package.unit);
+                let Some(group) = group else {
                     continue;
                 };
                 if !nodes.insert((group, &instance.node)) {
@@ -87,6 +89,7 @@ mod tests {
         Package {
             name: name.to_owned(),
             group: Some("g".to_owned()),
+            unit: "g".to_owned(),
             priority: None,
             wish: "start".to_owned(),
             state: "running".to_owned(),
@@ -100,6 +103,8 @@ mod tests {
                 epoch,
                 since: String::new(),
                 detail: String::new(),
+                score: None,
+                busy: false,
             }],
             definition: None,
         }

@@ -27,6 +27,7 @@ impl Daemon {
             sequence: report.sequence,
             observations: report.observations.clone(),
             said: report.said.clone(),
+            resources: report.resources.clone(),
         };
         self.report_ns = None;
         if request.sequence != before {
