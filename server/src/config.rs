@@ -10,6 +10,11 @@ use serde::Deserialize;
 
 pub use monitor::Monitor;
 
+use crate::raft::SNAPSHOT_ENTRIES;
+
+/// Below, snapshots are made all the time; above, a start replays for minutes.
+const SNAPSHOT_ENTRIES_ALLOWED: std::ops::RangeInclusive<u64> = 500..=1_000_000;
+
 /// What a node does for the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +48,9 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Declared capacity: overrides what is measured, key by key.
     pub capacity: BTreeMap<String, u64>,
+    /// A snapshot of the log is made after so many entries, and a quarter of them are kept behind it for followers that
+    /// were away for a while. Fewer: less disk and a quicker start; more: less work and fewer whole snapshots sent.
+    pub snapshot_entries: u64,
     /// What resets this machine, for packages with `on_quorum_loss = "reset"`; empty: the kernel, where that is permitted.
     pub reset: Vec<String>,
     /// What the daemon looks at beside what packages need.
@@ -63,6 +71,7 @@ struct RawConfig {
     labels: Option<BTreeMap<String, String>>,
     tls: Option<RawTls>,
     capacity: Option<BTreeMap<String, u64>>,
+    snapshot_entries: Option<u64>,
     reset: Option<RawReset>,
     monitor: Option<Monitor>,
 }
@@ -203,6 +212,13 @@ impl Config {
         }
         let monitor = raw.monitor.unwrap_or_default();
         monitor.check().map_err(|problem| wrong("monitor", problem))?;
+        let snapshot_entries = raw.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES);
+        if !SNAPSHOT_ENTRIES_ALLOWED.contains(&snapshot_entries) {
+            let (least, most) = (SNAPSHOT_ENTRIES_ALLOWED.start(), SNAPSHOT_ENTRIES_ALLOWED.end());
+            let problem =
+                format!("{snapshot_entries}: expected {least} to {most} log entries; without it {SNAPSHOT_ENTRIES}");
+            return Err(wrong("snapshot_entries", problem));
+        }
         let insecure = raw.tls.and_then(|tls| tls.insecure).unwrap_or(false);
         let outside = std::iter::once(&api)
             .chain(&peer)
@@ -224,6 +240,7 @@ impl Config {
             join,
             labels: raw.labels.unwrap_or_default(),
             capacity: raw.capacity.unwrap_or_default(),
+            snapshot_entries,
             reset,
             monitor,
             insecure,
@@ -319,6 +336,7 @@ mod tests {
             ("name = \"n1\"\nreset.command = [\"reboot\"]", "reset"),
             ("name = \"n1\"\nmonitor.disk = [\"data\"]", "disk:/data"),
             ("name = \"n1\"\nmonitor.service.db = {}", "exactly one of"),
+            ("name = \"n1\"\nsnapshot_entries = 20", "500 to 1000000"),
             ("name = \"n1\"\nnonsense = 1", "nonsense"),
         ] {
             let error = parse(text).unwrap_err().to_string();

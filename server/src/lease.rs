@@ -12,6 +12,7 @@ mod table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use statemachine::State;
 use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
 use statemachine::time::{Millis, Timestamp};
@@ -53,6 +54,14 @@ pub enum RenewError {
     /// No majority confirmed the lead.
     #[error("no majority of the servers confirmed the renewal; try the next server")]
     NoQuorum,
+    /// The node has been asking for long, and no answer reaches it.
+    #[error(
+        "no answer has reached this node for {unanswered_ms} ms, so its packages have stopped: its session is left to end"
+    )]
+    Unheard {
+        /// For how long, by its own clock.
+        unanswered_ms: u64,
+    },
     /// More renewals wait than can be.
     #[error("too many renewals are waiting; try the next server")]
     Overloaded,
@@ -86,12 +95,20 @@ impl Leases {
     ///
     /// # Errors
     /// [`RenewError`]; only [`RenewError::SessionEnded`] is final.
-    pub async fn renew(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
+    pub async fn renew(
+        &self,
+        node: NodeId,
+        session: SessionId,
+        unanswered_ms: u64,
+    ) -> Result<RenewalGrant, RenewError> {
         let not_leader = || RenewError::NotLeader {
             leader: self.raft.leader_address(),
         };
         if !self.raft.leadership().borrow().is_leader {
             return Err(not_leader());
+        }
+        if let Some(error) = unheard(&self.raft.state(), node, session, unanswered_ms) {
+            return Err(error);
         }
         let (reply, answer) = oneshot::channel();
         self.arrivals
@@ -102,6 +119,27 @@ impl Leases {
             Ok(answer) => answer,
         }
     }
+}
+
+/// What a node is told that has been asking for so long without hearing an answer that its session must be left to end;
+/// none where it has not.
+///
+/// Where only answers are lost, every one of them would extend a lease of which the node never hears: what runs there stops,
+/// and nobody takes over. Not to answer is safe at any time, and so is to say that the session is over to one whose lease
+/// ended long ago. Three waits are longer than what a change of leader takes, in which a session lives on unanswered.
+#[must_use]
+pub fn unheard(state: &State, node: NodeId, session: SessionId, unanswered_ms: u64) -> Option<RenewError> {
+    if unanswered_ms <= 3 * Timers::of(cluster_lease(state)).wait_ms {
+        return None;
+    }
+    let is_present = state
+        .node(node)
+        .is_some_and(|node| node.is_up() && node.status.session() == session);
+    Some(if is_present {
+        RenewError::Unheard { unanswered_ms }
+    } else {
+        RenewError::SessionEnded
+    })
 }
 
 type Table = Arc<Mutex<LeaseTable<Reply>>>;

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api};
 use crate::config::{Config, Role};
 use crate::http::{self, Bounds};
 use crate::lease::Leases;
-use crate::raft::{RaftNode, RaftOptions, StartError};
+use crate::raft::{RaftNode, RaftOptions, RaftTuning, StartError};
 
 /// How long a leader that is told to end tries to hand over the lead: longer than a renewal that is late.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(1);
@@ -41,20 +41,20 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let (peer_bounds, api_bounds) = (Bounds::peers(descriptors), Bounds::api(descriptors));
     let mut peers = Vec::new();
     for address in &config.peer {
-        peers.push(bind(*address, "peer").await?);
+        peers.push(bind(*address, "peer")?);
     }
-    let api_listener = bind(config.api, "api").await?;
+    let api_listener = bind(config.api, "api")?;
 
-    let raft = RaftNode::open(RaftOptions {
+    let options = RaftOptions {
         data_dir: config.data_dir.clone(),
         name: config.name.clone(),
         peer: config.peer.iter().map(ToString::to_string).collect(),
         api: config.api_advertised(),
         join: config.join.clone(),
         witness: config.has(Role::Witness),
-    })
-    .await;
-    let raft = match raft {
+    };
+    let tuning = RaftTuning::usual()?.with_snapshot_every(config.snapshot_entries);
+    let raft = match RaftNode::open_tuned(options, tuning).await {
         Ok(raft) => raft,
         Err(error) if error.is_final() => return Ok(refuse(&error)),
         Err(error) => return Err(anyhow::anyhow!("{error}")),
@@ -102,10 +102,23 @@ fn refuse(error: &StartError) -> ExitCode {
     ExitCode::from(crate::serve::EXIT_FATAL)
 }
 
-async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address} ({what}); is another paceline running here?"))
+/// Connections that the kernel may hold before they are accepted: with fewer, those that a crowd of strangers leaves no
+/// place for are tried again by their clients after a second. The kernel has a limit of its own, `net.core.somaxconn`.
+const BACKLOG: u32 = 4_096;
+
+fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("can't listen on {address} ({what}); is another paceline running here?"))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves the public API from a runtime of its own.

@@ -330,6 +330,7 @@ fn about_node(world: &mut World, step: &Step) -> Option<Command> {
         } => {
             let name = node_name(node);
             let capacity = [("cpu", 40 + 40 * u64::from(cpu))];
+            let boot = (machine == 1).then(|| "boot-2".to_string());
             let machine = (machine == 0).then(|| "other".to_string());
             world.register(
                 &name,
@@ -337,6 +338,7 @@ fn about_node(world: &mut World, step: &Step) -> Option<Command> {
                 &Registration {
                     clean,
                     machine,
+                    boot,
                     nonce: None,
                     cut_off: None,
                 },
@@ -565,6 +567,7 @@ fn heal(world: &mut World) {
             &Registration {
                 cut_off: None,
                 clean: true,
+                boot: world.state.node_by_name(&node(name)).map(|node| node.boot.to_string()),
                 ..Default::default()
             },
         );

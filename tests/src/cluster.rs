@@ -7,6 +7,7 @@ mod faulty;
 mod load;
 mod views;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -94,10 +95,14 @@ impl Cluster {
     /// # Errors
     /// Where no directory can be made for it.
     pub fn create(story: &str) -> anyhow::Result<Self> {
+        Self::create_under(&base_directory(), story)
+    }
+
+    fn create_under(base: &Path, story: &str) -> anyhow::Result<Self> {
         end_leftovers();
         let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
-        let directory = base_directory().join(format!("{PREFIX}{process}-{number}-{story}"));
+        let directory = base.join(format!("{PREFIX}{process}-{number}-{story}"));
         fs::create_dir_all(&directory)?;
         // 127.64.0.0 to 127.127.255.0: 14 bits that differ between processes and clusters that run at once.
         let network = (u16::try_from(process % 1024).unwrap_or(0) << 4) | (number & 0xf);
@@ -427,9 +432,31 @@ pub fn base_directory() -> PathBuf {
     std::env::var_os("PACELINE_TEST_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
+/// Where clusters live whose nodes are to have disks of their own. All of them on the one disk of this machine would
+/// stall together whenever another process writes to it, as the disks of several machines never do; in memory they don't.
+#[must_use]
+pub fn memory_directory() -> PathBuf {
+    const MEMORY: &str = "/dev/shm";
+    const NEEDED_BYTES: u64 = 2 << 30;
+    let given = std::env::var_os("PACELINE_TEST_DIR").is_some();
+    let has_room = || {
+        let free = nix::sys::statvfs::statvfs(MEMORY).ok()?;
+        Some(free.blocks_available() * free.fragment_size() >= NEEDED_BYTES)
+    };
+    if !given && has_room() == Some(true) {
+        PathBuf::from(MEMORY)
+    } else {
+        base_directory()
+    }
+}
+
+fn all_bases() -> BTreeSet<PathBuf> {
+    BTreeSet::from([base_directory(), memory_directory()])
+}
+
 /// Ends what a test run left that was itself killed: its clusters carry its process id in their name.
 fn end_leftovers() {
-    for process in processes::under(&base_directory()) {
+    for process in all_bases().iter().flat_map(|base| processes::under(base)) {
         let story = process
             .variable(processes::NODE_ROOT)
             .map(Path::new)

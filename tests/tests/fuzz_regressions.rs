@@ -15,7 +15,6 @@ fn no_target_has_a_finding_and_none_refuses_or_accepts_everything() -> anyhow::R
 }
 
 #[test]
-#[ignore = "open: the sample of a renewal is refused by the server that it is sent to"]
 fn nor_has_the_api() -> anyhow::Result<()> {
     all(|name| name == "api")
 }

@@ -72,6 +72,9 @@ pub struct Renew {
     pub nonce: u64,
     /// The generation of the desired set that the daemon holds; 0: none.
     pub generation: u64,
+    /// For how long this daemon process has asked and heard no answer, in milliseconds.
+    #[serde(default)]
+    pub unanswered_ms: u64,
 }
 
 /// The lease, counted from just before the renewal was sent.

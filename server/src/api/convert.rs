@@ -34,7 +34,8 @@ pub fn wall(wall_ms: u64) -> String {
         .map_or_else(|| "unknown".to_owned(), |time| format!("{time:.3}"))
 }
 
-fn moment(moment: Moment) -> String {
+/// A time as people see it.
+pub(super) fn moment(moment: Moment) -> String {
     wall(moment.wall_ms)
 }
 
@@ -169,6 +170,14 @@ fn unit<'a>(state: &'a State, package: &'a Package) -> &'a str {
     }
 }
 
+/// The word for an output.
+pub(super) fn output_text(output: Output) -> &'static str {
+    match output {
+        Output::Released => "released",
+        Output::Inhibited => "inhibited",
+    }
+}
+
 fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
     let (text, mode) = match &instance.phase {
         Phase::Starting => ("starting", None),
@@ -185,11 +194,7 @@ fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
             .map_or_else(String::new, |node| node.name.as_str().to_owned()),
         mode: word(mode),
         wanted: word(instance.is_desired().then_some(instance.mode)),
-        output: match instance.output() {
-            Output::Released => "released",
-            Output::Inhibited => "inhibited",
-        }
-        .to_owned(),
+        output: output_text(instance.output()).to_owned(),
         state: text.to_owned(),
         epoch: instance.epoch.0,
         since: moment(instance.since),

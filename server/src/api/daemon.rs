@@ -85,7 +85,7 @@ async fn renew(
         None => return Err(not_ready()),
     }
     let (node, session) = (NodeId(request.node), SessionId(request.session));
-    match daemons.leases.renew(node, session).await {
+    match daemons.leases.renew(node, session, request.unanswered_ms).await {
         Ok(grant) => {
             // Looked up after the round: what the answer allows is at least as new as the round.
             let state = raft.state();

@@ -117,6 +117,21 @@ pub fn package_changes(state: &State, package: &wire::PackageDefinition) -> Resu
     Ok(changes)
 }
 
+/// What is defined beside a package in its group: what it says of others is about these.
+pub fn others_of_group(state: &State, package: &wire::PackageDefinition) -> Vec<wire::PackageDefinition> {
+    let name = package.group.as_deref().and_then(|group| GroupName::new(group).ok());
+    let members = name
+        .and_then(|name| state.group(&name))
+        .into_iter()
+        .flat_map(|group| state.group_members(group));
+    members
+        .map(|(_, member)| member)
+        .filter(|member| !member.removing && member.spec.copy_of.is_none())
+        .map(|member| package_to_wire(&member.spec, member.name().as_str().to_owned(), 1))
+        .filter(|member| member.name != package.name)
+        .collect()
+}
+
 /// The names under which a definition runs: itself, or its copies.
 pub fn copies_of(state: &State, name: &str) -> Vec<PackageName> {
     state

@@ -7,7 +7,7 @@ use client::wire::daemon as wire;
 use statemachine::State;
 use statemachine::command::{
     Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Need, Observation,
-    Output, RegisterNode, ResourceReport,
+    RegisterNode, ResourceReport,
 };
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::time::Millis;
@@ -163,11 +163,7 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         start: start.0,
         epoch: epoch.0,
         mode: mode_text(*mode).to_owned(),
-        output: match output {
-            Output::Released => "released",
-            Output::Inhibited => "inhibited",
-        }
-        .to_owned(),
+        output: super::convert::output_text(*output).to_owned(),
         delay_ms: delay.0,
         deadline: *deadline,
         reset: *reset,

@@ -100,6 +100,8 @@ pub struct Daemon {
     pub(super) retry_ms: u64,
     pub(super) next_renewal_ns: u64,
     pub(super) unanswered: u32,
+    /// When the first of them was sent.
+    pub(super) asking_since_ns: Option<u64>,
     pub(super) generation: u64,
     pub(super) desired: Option<BTreeMap<InstanceKey, DesiredInstance>>,
     pub(super) instances: BTreeMap<InstanceKey, Instance>,
@@ -144,6 +146,7 @@ impl Daemon {
             retry_ms: RETRY_MS,
             next_renewal_ns: now_ns,
             unanswered: 0,
+            asking_since_ns: None,
             generation: 0,
             desired: None,
             instances: BTreeMap::new(),
@@ -277,8 +280,15 @@ pub fn step(daemon: &mut Daemon, now_ns: u64, event: DaemonEvent) -> Vec<DaemonA
         DaemonEvent::Registered(answer) => daemon.registered(*answer, now_ns, &mut actions),
         DaemonEvent::RegisterFailed { code, .. } => daemon.register_failed(&code, now_ns),
         DaemonEvent::Renewed { server, answer } => daemon.renewed(&server, *answer, now_ns, &mut actions),
-        DaemonEvent::RenewFailed { code } => daemon.renew_failed(&code, now_ns, &mut actions),
-        DaemonEvent::Reported { sequence, generation } => daemon.reported(sequence, generation, now_ns),
+        // What was answered about an earlier session says nothing about this one.
+        DaemonEvent::RenewFailed { session, .. }
+        | DaemonEvent::Reported { session, .. }
+        | DaemonEvent::ReportFailed { session, .. }
+            if !daemon.has_session(session) => {}
+        DaemonEvent::RenewFailed { code, .. } => daemon.renew_failed(&code, now_ns, &mut actions),
+        DaemonEvent::Reported {
+            sequence, generation, ..
+        } => daemon.reported(sequence, generation, now_ns),
         DaemonEvent::ReportFailed { code, .. } => daemon.report_failed(&code, now_ns, &mut actions),
         DaemonEvent::Extended => {
             if let Some(Ending::Restart { extended_ns, .. }) = &mut daemon.ending {

@@ -33,11 +33,15 @@ pub enum DaemonEvent {
     },
     /// A renewal was refused, or its server can't be reached.
     RenewFailed {
+        /// The session that was to be renewed.
+        session: u64,
         /// See above.
         code: String,
     },
     /// A report was recorded.
     Reported {
+        /// The session that it was about: the numbers begin anew with each.
+        session: u64,
         /// Which.
         sequence: u64,
         /// Of the desired set afterwards.
@@ -45,6 +49,8 @@ pub enum DaemonEvent {
     },
     /// A report was not, as far as is known.
     ReportFailed {
+        /// The session that it was about.
+        session: u64,
         /// See above.
         code: String,
         /// For people.

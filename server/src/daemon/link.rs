@@ -82,6 +82,7 @@ impl ServerLink {
     /// `POST renew`.
     pub fn renew(&self, server: String, request: Renew) {
         let link = self.clone();
+        let session = request.session;
         tokio::spawn(async move {
             let event = match link.post::<_, Renewed>(&server, "renew", &request, RENEW_WAIT).await {
                 Ok(answer) => DaemonEvent::Renewed {
@@ -90,7 +91,7 @@ impl ServerLink {
                 },
                 Err(Failure { code, detail }) => {
                     tracing::debug!(server, code, detail, "a renewal was not answered");
-                    DaemonEvent::RenewFailed { code }
+                    DaemonEvent::RenewFailed { session, code }
                 }
             };
             let _ = link.events.send(event).await;
@@ -100,15 +101,17 @@ impl ServerLink {
     /// `POST report`.
     pub fn report(&self, server: String, request: Report) {
         let link = self.clone();
+        let session = request.session;
         tokio::spawn(async move {
             let event = match link.post::<_, Reported>(&server, "report", &request, CHANGE_WAIT).await {
                 Ok(answer) => DaemonEvent::Reported {
+                    session,
                     sequence: request.sequence,
                     generation: answer.generation,
                 },
                 Err(Failure { code, detail }) => {
                     tracing::warn!(server, code, detail, "a report was not taken; it is sent again");
-                    DaemonEvent::ReportFailed { code, detail }
+                    DaemonEvent::ReportFailed { session, code, detail }
                 }
             };
             let _ = link.events.send(event).await;

@@ -329,7 +329,7 @@ fn log(event: &DaemonEvent) {
             "its supervisor was killed; nothing is left"
         ),
         DaemonEvent::SpawnFailed { key, error } => tracing::error!(package = key.package, error, "can't start"),
-        DaemonEvent::RenewFailed { code } if code == "session_ended" => {
+        DaemonEvent::RenewFailed { code, .. } if code == "session_ended" => {
             tracing::warn!("the cluster has declared this node down: killing what is left of its session")
         }
         DaemonEvent::Stop => tracing::info!("stopping all packages, then leaving"),

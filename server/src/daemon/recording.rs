@@ -299,6 +299,7 @@ mod tests {
                 session: 2,
                 nonce: 7,
                 generation: 0,
+                unanswered_ms: 0,
             },
         });
         let after = monotonic_ns();

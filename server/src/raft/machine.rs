@@ -247,6 +247,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
                     last: snapshot.header.command,
                 })
                 .await?;
+            tracing::info!(
+                from = self.applied.state().applied().0,
+                to = snapshot.header.command,
+                "took a snapshot from the leader: it no longer has the log in between"
+            );
         }
         // A whole new state is made beside the present one, then swapped: nobody sees half of it.
         let (state, header) = done_by(&self.workers, move || -> io::Result<(State, SnapshotHeader)> {

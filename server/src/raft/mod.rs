@@ -36,7 +36,7 @@ pub use environment::{BlockingThreads, Environment, Work, Workers};
 pub use leadership::Leadership;
 pub use member::MemberError;
 pub use node::{RaftNode, RaftStatus};
-pub use options::{RaftOptions, RaftTuning, StartError};
+pub use options::{RaftOptions, RaftTuning, SNAPSHOT_ENTRIES, StartError};
 pub use transport::{CallError, HEADER_CLUSTER, HEADER_MEMBER, HEADER_VOTE, Lane, PeerTransport, Target};
 
 #[cfg(test)]

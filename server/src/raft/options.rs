@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use crate::storage::{FatalAction, IdentityError, OpenError, SnapshotFileError};
 use crate::timers::{LEASE_DEFAULT, TimerError, Timers};
 
-/// A snapshot is made after so many log entries: a restart replays no more than these.
-const SNAPSHOT_ENTRIES: u64 = 20_000;
-/// So many entries are kept behind a snapshot, for followers that were away for a while.
-const KEPT_ENTRIES: u64 = 5_000;
+/// Log entries between two snapshots, where the node file does not say.
+pub const SNAPSHOT_ENTRIES: u64 = 20_000;
+/// This part of the entries between two snapshots is kept behind one, for followers that were away for a while.
+const KEPT_PART: u64 = 4;
 
 /// What a server needs to know of itself.
 #[derive(Clone, Debug)]
@@ -27,14 +27,14 @@ pub struct RaftOptions {
     pub witness: bool,
 }
 
-/// What tests and simulations set; a server takes [`RaftTuning::usual`].
+/// What tests and simulations set freely; a server takes [`RaftTuning::usual`].
 #[derive(Clone, Copy, Debug)]
 pub struct RaftTuning {
     /// Raft's timers.
     pub timers: Timers,
     /// What stopping for good means.
     pub on_fatal: FatalAction,
-    /// A snapshot is made after so many log entries.
+    /// A snapshot is made after so many log entries: a restart replays no more than these.
     pub snapshot_entries: u64,
     /// So many entries are kept behind a snapshot.
     pub kept_entries: u64,
@@ -50,8 +50,18 @@ impl RaftTuning {
             timers: Timers::derive(LEASE_DEFAULT)?,
             on_fatal: FatalAction::Exit,
             snapshot_entries: SNAPSHOT_ENTRIES,
-            kept_entries: KEPT_ENTRIES,
+            kept_entries: SNAPSHOT_ENTRIES / KEPT_PART,
         })
+    }
+
+    /// The same with a snapshot after so many entries, of which a part is kept behind it.
+    #[must_use]
+    pub fn with_snapshot_every(self, entries: u64) -> Self {
+        Self {
+            snapshot_entries: entries,
+            kept_entries: entries / KEPT_PART,
+            ..self
+        }
     }
 }
 

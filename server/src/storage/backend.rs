@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode};
 
 use super::keys::{FAMILY_JOURNAL, FAMILY_LOG, FAMILY_META};
+use super::synced::SyncedNote;
 
 /// A part of the database with keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,16 +152,39 @@ pub enum OpenError {
         #[source]
         source: rocksdb::Error,
     },
+    /// It lacks writes that were on disk.
+    #[error("{path} is damaged: it ends at write {found}, and {synced} writes were on disk{HINT_DAMAGED}")]
+    Shortened {
+        /// Where.
+        path: PathBuf,
+        /// Its last write.
+        found: u64,
+        /// The last write that was synced.
+        synced: u64,
+    },
+    /// What stands beside it can't be read.
+    #[error("{path} can't be read: {source}")]
+    Note {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 const HINT_DAMAGED: &str = "; a server whose log is damaged must not vote: remove this member with \
                             `paceline members remove NAME`, empty its data directory, and let it join anew";
 const HINT_IN_USE: &str = "; does another paceline use this data directory?";
 
+/// The name of the note in the database's directory; RocksDB leaves alone what it does not know.
+const NOTE: &str = "SYNCED";
+
 /// RocksDB with the settings that durability hangs on, asserted at the start.
 pub struct Database {
     path: PathBuf,
     db: RwLock<Option<DB>>,
+    synced: SyncedNote,
 }
 
 impl Database {
@@ -178,9 +202,20 @@ impl Database {
         }
         let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family)));
         let db = DB::open_cf_descriptors(&options, path, families).map_err(|source| refused(path, source))?;
+        let note = path.join(NOTE);
+        let (synced, noted) = SyncedNote::open(&note).map_err(|source| OpenError::Note { path: note, source })?;
+        let found = db.latest_sequence_number();
+        if let Some(noted) = noted.filter(|noted| *noted > found) {
+            return Err(OpenError::Shortened {
+                path: path.to_owned(),
+                found,
+                synced: noted,
+            });
+        }
         let database = Self {
             path: path.to_owned(),
             db: RwLock::new(Some(db)),
+            synced,
         };
         assert_durable_options(&database);
         Ok(database)
@@ -229,10 +264,16 @@ impl Backend for Database {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.with(|db| db.flush_wal(true).map_err(io::Error::other))
+        self.with(|db| {
+            let sequence = db.latest_sequence_number();
+            db.flush_wal(true).map_err(io::Error::other)?;
+            self.synced.write(sequence);
+            Ok(())
+        })
     }
 
     fn close(&self) {
+        self.synced.sync();
         self.db.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

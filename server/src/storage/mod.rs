@@ -19,6 +19,7 @@ mod lease_note;
 mod log;
 mod pace;
 mod snapshot;
+mod synced;
 mod writer;
 
 pub use backend::{Backend, Batch, Change, Database, Family, OpenError, Visit};

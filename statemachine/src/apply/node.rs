@@ -137,6 +137,12 @@ fn check_known(draft: &Draft<'_>, number: NodeIx, registration: &RegisterNode) -
             "session {session} of node {} is not known to have ended: name it once nothing of it is left, or wait until its lease is over",
             node.name
         ))),
+        // A machine that was copied with its whole disk names the original's session in good faith. Whoever is still up
+        // has not been booted anew meanwhile, or nothing of it lives longer than its lease.
+        NodeStatus::Up { session, .. } if *node.boot != *registration.boot => Err(conflict(format!(
+            "session {session} of node {} was begun in another boot of its machine: wait until its lease is over; if this does not end, a copy of the machine runs",
+            node.name
+        ))),
         NodeStatus::Up { .. } | NodeStatus::Lost { .. } | NodeStatus::Left { .. } => Ok(None),
     }
 }

@@ -79,7 +79,7 @@ impl World {
         Command::RegisterNode(RegisterNode {
             name: NodeName::new(name).unwrap(),
             machine: options.machine.clone().unwrap_or_else(|| format!("machine-{name}")),
-            boot: format!("boot-{}", self.nonces),
+            boot: options.boot.clone().unwrap_or_else(|| "boot-1".to_owned()),
             nonce: options
                 .nonce
                 .clone()
@@ -191,6 +191,7 @@ pub struct Registration {
     pub cut_off: Option<Millis>,
     pub machine: Option<String>,
     pub nonce: Option<String>,
+    pub boot: Option<String>,
 }
 
 pub fn observation(package: &str, instance: &Instance, state: InstanceState, detail: &str) -> Observation {

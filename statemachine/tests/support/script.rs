@@ -6,7 +6,7 @@
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
 //! | `group NAME [kind=free-run|together] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
-//! | `up NODE [clean] [cut_off=MS] [machine=M] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
+//! | `up NODE [clean] [cut_off=MS] [machine=M] [boot=B] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
@@ -336,6 +336,7 @@ fn up(world: &mut World, rest: &[&str]) -> Command {
     for (key, value) in pairs(rest) {
         match key {
             "machine" => options.machine = Some(value.to_string()),
+            "boot" => options.boot = Some(value.to_string()),
             "nonce" => options.nonce = Some(value.to_string()),
             dimension => capacity.push((dimension, value.parse().unwrap())),
         }

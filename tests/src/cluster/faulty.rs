@@ -35,11 +35,19 @@ impl Cluster {
     /// # Errors
     /// Where something can't be made although the means are there.
     pub fn create_networked(story: &str, layout: Layout) -> anyhow::Result<Option<Self>> {
+        Self::create_networked_with(story, layout, "")
+    }
+
+    /// The same with further lines in every node file.
+    ///
+    /// # Errors
+    /// As [`Cluster::create_networked`].
+    pub fn create_networked_with(story: &str, layout: Layout, lines: &str) -> anyhow::Result<Option<Self>> {
         if let Some(why) = network::missing() {
             skipped(story, &why);
             return Ok(None);
         }
-        let mut cluster = Self::create(story)?;
+        let mut cluster = Self::create_under(&memory_directory(), story)?;
         cluster.below.network = Some(Network::create(cluster.number)?);
         for n in 1..=layout.servers + layout.workers {
             let extra = match (layout.workers, n > layout.servers) {
@@ -47,7 +55,7 @@ impl Cluster {
                 (_, false) => "roles = [\"server\"]\n",
                 (_, true) => "roles = [\"daemon\"]\n",
             };
-            cluster.add_node(n, extra)?;
+            cluster.add_node(n, &format!("{extra}{lines}"))?;
         }
         Ok(Some(cluster))
     }
@@ -220,9 +228,11 @@ impl Cluster {
 
 /// Unmounts the disks of runs that are over.
 pub(super) fn sweep_disks() {
-    crate::fault::sweep(&base_directory(), |path| {
-        path.parent()
-            .and_then(owner_of)
-            .is_some_and(|pid| !processes::lives(pid))
-    });
+    for base in all_bases() {
+        crate::fault::sweep(&base, |path| {
+            path.parent()
+                .and_then(owner_of)
+                .is_some_and(|pid| !processes::lives(pid))
+        });
+    }
 }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use server::daemon::recording::Line;
+
 use super::*;
+use crate::invariants::evidence::read_recordings;
 
 impl Cluster {
     // ---- what the cluster says ----
@@ -143,6 +146,14 @@ impl Cluster {
     /// Where it can't be read.
     pub fn witnessed(&self) -> anyhow::Result<Vec<Record>> {
         witness::read(&self.witness_directory())
+    }
+
+    /// What the daemons recorded so far.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn recordings(&self) -> anyhow::Result<Vec<Line>> {
+        read_recordings(&self.directory.join("recordings"))
     }
 
     /// The living processes of a package on all nodes, found by their program, oldest id first.

@@ -329,7 +329,7 @@ impl Up {
             Ask::Renew(node, session) if plant == Some(Plant::RenewalWithoutRound) => {
                 Told::Renewed(self.renew_without_round(node, session).await)
             }
-            Ask::Renew(node, session) => Told::Renewed(self.leases.renew(node, session).await),
+            Ask::Renew(node, session) => Told::Renewed(self.leases.renew(node, session, 0).await),
             Ask::HandOver(to) => Told::Changed(self.node.transfer_leader(to).await),
             Ask::Remove(member) => Told::Changed(self.node.remove_member(member).await.map(drop)),
         }
@@ -347,7 +347,7 @@ impl Up {
     /// The planted fault: whoever believes to lead answers soon, whether a round has confirmed it or not.
     async fn renew_without_round(&self, node: NodeId, session: SessionId) -> Result<RenewalGrant, RenewError> {
         const SOON: Duration = Duration::from_millis(50);
-        match tokio::time::timeout(SOON, self.leases.renew(node, session)).await {
+        match tokio::time::timeout(SOON, self.leases.renew(node, session, 0)).await {
             Ok(Err(RenewError::NoQuorum)) | Err(_) if self.leads() => {}
             Ok(answer) => return answer,
             Err(_) => return Err(RenewError::NoQuorum),

@@ -35,7 +35,7 @@ struct Call {
 enum CallKind {
     Register,
     Renew { session: u64 },
-    Report { sequence: u64 },
+    Report { session: u64, sequence: u64 },
     Extend,
     Leave,
 }
@@ -320,6 +320,7 @@ impl World {
             }
             DaemonAction::Report { server, request } => {
                 let kind = CallKind::Report {
+                    session: request.session,
                     sequence: request.sequence,
                 };
                 self.call(host, &server, kind, Request::Report(request));
@@ -463,7 +464,8 @@ impl World {
                     answer,
                 }
             }
-            (CallKind::Report { sequence }, Response::Reported(answer)) => DaemonEvent::Reported {
+            (CallKind::Report { session, sequence }, Response::Reported(answer)) => DaemonEvent::Reported {
+                session,
                 sequence,
                 generation: answer.generation,
             },
@@ -478,10 +480,10 @@ impl World {
 
 fn failed(kind: &CallKind, code: &str) -> DaemonEvent {
     let (code, detail) = (code.to_owned(), String::new());
-    match kind {
+    match *kind {
         CallKind::Register => DaemonEvent::RegisterFailed { code, detail },
-        CallKind::Renew { .. } => DaemonEvent::RenewFailed { code },
-        CallKind::Report { .. } => DaemonEvent::ReportFailed { code, detail },
+        CallKind::Renew { session } => DaemonEvent::RenewFailed { session, code },
+        CallKind::Report { session, .. } => DaemonEvent::ReportFailed { session, code, detail },
         CallKind::Extend => DaemonEvent::ExtendFailed,
         CallKind::Leave => DaemonEvent::Left,
     }

@@ -34,6 +34,7 @@ mod d24_moves_under_loss;
 mod d25_deaf_package;
 mod d26_start_fails;
 mod d27_server_replaced;
+mod d28_follower_away;
 mod lying_disk;
 
 use tests::cluster::{Cluster, Layout};
@@ -57,7 +58,6 @@ fn leaders() -> anyhow::Result<()> {
 
 /// Three nodes with both roles: what happens to a node that runs the active instance.
 #[test]
-#[ignore = "open: D12 ended with I10 at n1 once, and is to be understood first"]
 fn active_nodes() -> anyhow::Result<()> {
     Story::tell(
         "active-nodes",
@@ -75,7 +75,6 @@ fn active_nodes() -> anyhow::Result<()> {
 
 /// Servers and workers apart: what happens to the processes of a worker.
 #[test]
-#[ignore = "open: D25 asks a node without a server for attributes"]
 fn workers() -> anyhow::Result<()> {
     let layout = Layout { servers: 3, workers: 2 };
     Story::tell(
@@ -123,7 +122,6 @@ fn power() -> anyhow::Result<()> {
 
 /// Disks that are full, that fail, that are slow, that change what they keep, and clocks that step.
 #[test]
-#[ignore = "open: I15, more than one start after a healed disk"]
 fn disks() -> anyhow::Result<()> {
     let _turn = Turn::take();
     let Some(cluster) = on_disks("disks", THREE)? else {
@@ -154,6 +152,20 @@ fn members() -> anyhow::Result<()> {
     Story::tell("members", THREE, &[("D27", d27_server_replaced::run)])
 }
 
+/// A follower is away for longer than the log is kept.
+#[test]
+fn away() -> anyhow::Result<()> {
+    let _turn = Turn::take();
+    let lines = format!("snapshot_entries = {SNAPSHOT_ENTRIES}\n");
+    let Some(mut cluster) = Cluster::create_networked_with("away", THREE, &lines)? else {
+        return Ok(());
+    };
+    cluster.start_all()?;
+    Story::tell_to(cluster, &[("D28", d28_follower_away::run)])
+}
+
+/// Between two snapshots: few, so that the log is soon cut.
+const SNAPSHOT_ENTRIES: u64 = 500;
 /// Both roles on three nodes.
 const THREE: Layout = Layout { servers: 3, workers: 0 };
 /// Room for the store's first files and the load of a few scenarios.

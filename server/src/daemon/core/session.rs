@@ -83,6 +83,7 @@ impl Daemon {
         self.report_ns = Some(now_ns);
         self.next_renewal_ns = now_ns;
         self.unanswered = 0;
+        self.asking_since_ns = None;
         self.phase = Phase::Serving;
         actions.push(DaemonAction::Record);
     }
@@ -112,12 +113,14 @@ impl Daemon {
             self.servers.advance();
         }
         let Some(session) = &self.record.session else { return };
+        let asking_since_ns = *self.asking_since_ns.get_or_insert(now_ns);
         let request = Renew {
             cluster_id: session.cluster_id.clone(),
             node: session.node,
             session: session.session,
             nonce,
             generation: self.generation,
+            unanswered_ms: now_ns.saturating_sub(asking_since_ns).div_euclid(1_000_000),
         };
         self.lease.sent(nonce, now_ns);
         // Each try without an answer doubles the wait for the next, up to the usual interval: servers that are merely
@@ -162,6 +165,7 @@ impl Daemon {
         self.renew_ms = renew_ms.max(1);
         self.retry_ms = retry_ms.max(1);
         self.unanswered = 0;
+        self.asking_since_ns = None;
         self.next_renewal_ns = sent_ns.saturating_add(ms(self.renew_ms)).max(now_ns);
         self.arm(actions);
         // A set from before the last report does not know what was reported, and a later one will come.
@@ -203,6 +207,14 @@ impl Daemon {
             deadline_ns: self.lease.deadline_ns(),
             soft_ns: self.lease.soft_ns(),
         }
+    }
+
+    /// Whether this is the daemon's present session.
+    pub(in crate::daemon) fn has_session(&self, session: u64) -> bool {
+        self.record
+            .session
+            .as_ref()
+            .is_some_and(|present| present.session == session)
     }
 
     pub(in crate::daemon) fn renew_failed(&mut self, code: &str, now_ns: u64, actions: &mut Vec<DaemonAction>) {

@@ -394,6 +394,7 @@ fn a_session_that_is_over_is_cleared_before_another_is_asked_for() {
         &mut daemon,
         START,
         DaemonEvent::RenewFailed {
+            session: 9,
             code: "session_ended".to_owned(),
         },
     );
@@ -423,6 +424,7 @@ fn a_node_that_was_declared_down_says_how_long_it_was_cut_off() {
         &mut daemon,
         heard_ns + 3_200 * MS,
         DaemonEvent::RenewFailed {
+            session: 9,
             code: "session_ended".to_owned(),
         },
     );

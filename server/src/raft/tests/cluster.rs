@@ -456,14 +456,25 @@ async fn a_silent_node_is_lost_after_the_wait_and_not_before_also_across_a_chang
     let (node, session) = register(&servers[0], "n1").await;
     let (silent, _) = register(&servers[0], "n2").await;
     let since = std::time::Instant::now();
-    let followers = leases[(at + 1) % 3].renew(node, session).await.unwrap_err();
+    let followers = leases[(at + 1) % 3].renew(node, session, 0).await.unwrap_err();
     assert!(
         matches!(followers, RenewError::NotLeader { leader: Some(_) }),
         "{followers:?}"
     );
     let up = |server: &Server, node| server.node.state().node(node).unwrap().is_up();
     while up(&servers[at], silent) {
-        let grant = leases[at].renew(node, session).await.unwrap();
+        let grant = leases[at].renew(node, session, 0).await.unwrap();
+        let unheard = leases[at].renew(node, session, 60_000).await.unwrap_err();
+        assert_eq!(unheard, RenewError::Unheard { unanswered_ms: 60_000 });
+        let ended = leases[at]
+            .renew(node, SessionId(session.0 + 1), 60_000)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            ended,
+            RenewError::SessionEnded,
+            "it must hear of that, or it would ask for ever"
+        );
         assert_eq!(grant.lease.0, 1000);
         assert!(since.elapsed() < Duration::from_secs(3), "it was not found lost");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -476,7 +487,7 @@ async fn a_silent_node_is_lost_after_the_wait_and_not_before_also_across_a_chang
     assert!(up(&servers[at], node), "who renews is not lost");
 
     // The next leader waits the whole W for everybody, from when it leads.
-    let answered = leases[at].renew(node, session).await;
+    let answered = leases[at].renew(node, session, 0).await;
     assert!(answered.is_ok());
     let mut leases = leases;
     leases.remove(at);
@@ -495,7 +506,7 @@ async fn a_silent_node_is_lost_after_the_wait_and_not_before_also_across_a_chang
         led.elapsed()
     );
     assert_eq!(
-        leases[next].renew(node, session).await.unwrap_err(),
+        leases[next].renew(node, session, 0).await.unwrap_err(),
         RenewError::SessionEnded
     );
     for server in servers {

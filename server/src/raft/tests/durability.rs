@@ -232,6 +232,23 @@ fn write_ahead_log(path: &Path) -> std::path::PathBuf {
 }
 
 #[test]
+fn a_tail_that_was_synced_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path());
+    store.append(entries(1, 0..6)).unwrap();
+    let copied = copy(folder.path());
+    let path = write_ahead_log(copied.path());
+    let length = fs::metadata(&path).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(length - 5).unwrap();
+    for _ in 0..2 {
+        let error = Store::try_open(copied.path()).err().expect("what was synced is gone");
+        assert!(error.contains("damaged") && error.contains("must not vote"), "{error}");
+    }
+}
+
+/// As a crash leaves it that came before the sync was noted.
+#[test]
 fn a_torn_tail_is_cut_off_at_the_last_whole_write() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path());
@@ -246,6 +263,7 @@ fn a_torn_tail_is_cut_off_at_the_last_whole_write() {
             .open(write_ahead_log(copied.path()))
             .unwrap();
         file.set_len(length).unwrap();
+        fs::remove_file(copied.path().join("SYNCED")).unwrap();
         let again = Store::open(copied.path());
         assert_eq!(
             again.log.entries(0..u64::MAX).unwrap(),

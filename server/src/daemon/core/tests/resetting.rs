@@ -80,6 +80,7 @@ fn what_can_not_be_killed_does_not_keep_it_from_that() {
 fn a_node_that_is_told_that_it_was_declared_down_is_reset_too() {
     let mut daemon = with_package();
     let told = DaemonEvent::RenewFailed {
+        session: 9,
         code: "session_ended".to_owned(),
     };
     step(&mut daemon, DEADLINE + 400 * MS, told);

@@ -52,6 +52,7 @@ fn seen(name: &str, up: bool) -> ResourceObservation {
 fn answered(daemon: &mut Daemon, sequence: u64) -> Vec<DaemonAction> {
     let now = daemon.next_renewal_ns;
     let event = DaemonEvent::Reported {
+        session: 9,
         sequence,
         generation: 1,
     };
