@@ -200,6 +200,8 @@ fn package(number: u64) -> PackageSpec {
         preemptible: true,
         exclusive: false,
         condition: None,
+        after: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

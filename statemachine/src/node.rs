@@ -11,6 +11,7 @@ use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
 use crate::id::{Generation, Index, NodeId, NodeName, PackageIx, SessionId};
 use crate::load::Loads;
+use crate::resource::Resources;
 use crate::time::{Millis, Timestamp};
 
 /// Values of a node that people and programs may set: so many at most, each of at most [`ATTRIBUTE_BYTES_MAX`].
@@ -128,6 +129,8 @@ pub struct Node {
     pub alone: u32,
     /// The last event about it.
     pub trail: Option<EventId>,
+    /// What its daemon says of its links, disks and services.
+    pub resources: Resources,
 }
 
 impl Node {
@@ -301,6 +304,7 @@ impl Feed for Node {
             claims: _,
             claimed: _,
             alone: _,
+            resources,
         } = self;
         id.feed(hasher);
         name.feed(hasher);
@@ -328,5 +332,6 @@ impl Feed for Node {
                 Containment::Group => 2,
             });
         }
+        resources.feed(hasher);
     }
 }

@@ -9,7 +9,7 @@ use core::fmt;
 pub use crate::snapshot::v1::{Obstacles, Reason};
 
 use crate::digest::{Feed, Hasher};
-use crate::id::PackageName;
+use crate::id::{NodeName, PackageName};
 use crate::package::PackageState;
 
 impl Reason {
@@ -17,9 +17,11 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } | Self::AwaitsRoom { .. } => {
-                PackageState::Waiting
-            }
+            Self::WaitsForNodes
+            | Self::NoNode { .. }
+            | Self::Exhausted { .. }
+            | Self::AwaitsRoom { .. }
+            | Self::GroupLeaves { .. } => PackageState::Waiting,
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -34,7 +36,9 @@ impl Reason {
             | Self::ModeChange { .. }
             | Self::Preempted { .. }
             | Self::Unmet { .. }
-            | Self::Excluded { .. } => PackageState::Stopped,
+            | Self::Excluded { .. }
+            | Self::NeedLost { .. }
+            | Self::GroupMoves { .. } => PackageState::Stopped,
         }
     }
 
@@ -57,7 +61,10 @@ impl Reason {
             | Self::ModeChange { .. }
             | Self::Preempted { .. }
             | Self::Unmet { .. }
-            | Self::Excluded { .. } => false,
+            | Self::Excluded { .. }
+            | Self::GroupMoves { .. }
+            | Self::NeedLost { .. }
+            | Self::GroupLeaves { .. } => false,
         }
     }
 
@@ -81,8 +88,17 @@ impl Reason {
             | Self::Preempted { .. }
             | Self::Unmet { .. }
             | Self::Excluded { .. }
-            | Self::AwaitsRoom { .. } => false,
+            | Self::AwaitsRoom { .. }
+            | Self::GroupMoves { .. }
+            | Self::NeedLost { .. }
+            | Self::GroupLeaves { .. } => false,
         }
+    }
+
+    /// Whether a stop for this reason is a failure, so that what takes over is a failover.
+    #[must_use]
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::NeedLost { .. })
     }
 
     /// Whether it is of the same kind, whatever its numbers: no second event says so.
@@ -121,6 +137,16 @@ impl fmt::Display for Reason {
             Self::NotAllowed => f.write_str("its definition does not allow this node any more"),
             Self::NoRoom => f.write_str("its load has grown beyond what its node has left"),
             Self::Surplus { wanted } => write!(f, "its group wants only {wanted} running"),
+            Self::GroupMoves { package } => {
+                write!(f, "{package} failed too often here, and its group moves as one")
+            }
+            Self::NeedLost { need } => write!(f, "it needs {need}, which is down there"),
+            Self::GroupLeaves { node } => {
+                write!(
+                    f,
+                    "its group is leaving {node} and is placed once nothing of it is left there"
+                )
+            }
             Self::ModeChange { to } => write!(f, "it is to run {}", crate::event::mode_word(*to)),
             Self::Preempted { by } => write!(f, "it makes room for {by}, which is more important"),
             Self::Unmet { condition } => write!(f, "its condition does not hold any more: {condition}"),
@@ -145,6 +171,8 @@ impl fmt::Display for Obstacles {
             full,
             peers,
             banned,
+            apart,
+            unmet,
             conditions,
             exclusive,
         } = *self;
@@ -155,6 +183,8 @@ impl fmt::Display for Obstacles {
             (full, "without room"),
             (peers, "with another member of its group"),
             (banned, "where it failed too often"),
+            (apart, "where the others of its group are not"),
+            (unmet, "without what it needs"),
             (conditions, "where a condition does not allow it"),
             (exclusive, "that one of two needs for itself"),
         ];
@@ -195,8 +225,20 @@ pub enum Obstacle {
         /// How often.
         failures: u32,
     },
-    /// Its own condition does not hold there.
+    /// Something that it needs is not known to be up.
     Unmet {
+        /// What.
+        need: String,
+        /// What its daemon says of it, where it has said anything.
+        detail: Option<String>,
+    },
+    /// The others of its together group are elsewhere.
+    Apart {
+        /// Where.
+        node: NodeName,
+    },
+    /// Its own condition does not hold there.
+    Condition {
         /// The part that does not hold.
         condition: String,
     },
@@ -219,6 +261,25 @@ pub enum Obstacle {
     },
 }
 
+impl Obstacles {
+    /// Counts a node for what is in the way there.
+    pub(crate) fn count(&mut self, obstacle: &Obstacle) {
+        let count = match obstacle {
+            Obstacle::Down => &mut self.down,
+            Obstacle::Drained => &mut self.drained,
+            Obstacle::NotListed => &mut self.not_listed,
+            Obstacle::NoRoom { .. } => &mut self.full,
+            Obstacle::Peer { .. } => &mut self.peers,
+            Obstacle::Banned { .. } => &mut self.banned,
+            Obstacle::Apart { .. } => &mut self.apart,
+            Obstacle::Unmet { .. } => &mut self.unmet,
+            Obstacle::Condition { .. } | Obstacle::Against { .. } => &mut self.conditions,
+            Obstacle::NotEmpty { .. } | Obstacle::Exclusive { .. } => &mut self.exclusive,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -239,7 +300,18 @@ impl fmt::Display for Obstacle {
             Self::Banned { failures } => {
                 write!(f, "it failed there {failures} times; `clear` it to try again")
             }
-            Self::Unmet { condition } => write!(f, "its condition does not hold there: {condition}"),
+            Self::Unmet {
+                need,
+                detail: Some(detail),
+            } => write!(f, "it needs {need}, which is down there: {detail}"),
+            Self::Unmet { need, detail: None } => {
+                write!(
+                    f,
+                    "it needs {need}, of which the node's daemon has not said anything yet"
+                )
+            }
+            Self::Apart { node } => write!(f, "its group is together, and something of it is on {node}"),
+            Self::Condition { condition } => write!(f, "its condition does not hold there: {condition}"),
             Self::Against { package, condition } => {
                 write!(
                     f,

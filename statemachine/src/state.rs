@@ -15,17 +15,18 @@ use crate::package::{Package, Rank};
 use crate::plan::account;
 use crate::reason::Reason;
 use crate::requests::Requests;
+use crate::resource::Needs;
 use crate::room::Rooms;
 use crate::rules::RuleSet;
 use crate::store::{Shards, Table};
 use crate::time::Timestamp;
 
-/// What can be active only once.
+/// What is planned as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unit {
     /// A package without a group.
     Package(PackageIx),
-    /// A duplex group.
+    /// A group: of most kinds only one member may be active.
     Group(GroupIx),
 }
 
@@ -80,6 +81,8 @@ pub struct State {
     pub(crate) deadlines: Arc<BTreeSet<(Timestamp, Deadline)>>,
     /// The rules of [`Cluster::rules`], read and checked.
     pub(crate) rules: Arc<RuleSet>,
+    /// What packages need of their nodes, and where it is up.
+    pub(crate) needs: Needs,
 }
 
 impl State {
@@ -108,6 +111,7 @@ impl State {
             waiting: Arc::new(BTreeSet::new()),
             deadlines: Arc::new(BTreeSet::new()),
             rules: Arc::default(),
+            needs: Needs::default(),
         }
     }
 
@@ -188,6 +192,11 @@ impl State {
         self.packages.get(package.0)
     }
 
+    /// What packages of this cluster need of their nodes: what every daemon looks at.
+    pub fn needed(&self) -> impl Iterator<Item = &crate::resource::Need> {
+        self.needs.wanted.keys()
+    }
+
     /// All groups, by name.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         let mut named: Vec<&Group> = self.groups.iter().map(|(_, group)| group).collect();
@@ -215,7 +224,7 @@ impl State {
             .filter_map(|member| Some((*member, self.package_at(*member)?)))
     }
 
-    /// Who has the unit of a package: its group, or itself.
+    /// Who has the unit of a package: its group where only one of that may be active, else itself.
     #[must_use]
     pub fn ownership(&self, package: &Package) -> Ownership {
         match self.shared_unit(package) {
@@ -308,6 +317,7 @@ impl Feed for State {
             waiting: _,
             deadlines: _,
             rules: _,
+            needs: _,
         } = self;
         applied.feed(hasher);
         at.feed(hasher);

@@ -5,13 +5,15 @@
 //! clone from before. Then the plan decides what follows, and the rules (M5) of what happened fire (`cascade.rs`).
 
 mod admin;
-mod conditions;
 mod cascade;
+mod conditions;
 mod configure;
 mod control;
 mod facts;
 mod node;
 mod observe;
+mod order;
+pub(crate) mod resource;
 mod session;
 mod tick;
 mod validate;

@@ -206,7 +206,7 @@ pub(crate) fn obstacle(state: &State, terms: &Terms, node: NodeIx) -> Option<Obs
             without: &[],
         };
         let failing = condition.failing(&mut |subject| sight.name(subject) == Some(true));
-        return Some(Obstacle::Unmet {
+        return Some(Obstacle::Condition {
             condition: failing.unwrap_or(condition).to_string(),
         });
     }

@@ -10,6 +10,7 @@ use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::{Importance, Package};
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
+use crate::plan::together;
 use crate::rules::condition::Polarity;
 use crate::state::State;
 
@@ -153,7 +154,11 @@ fn occupant(state: &State, number: PackageIx, newcomer: Importance, wanted: &[Pa
         importance,
         number,
         load,
-        yields: settled && package.spec.preemptible && importance > newcomer && !wanted.contains(&number),
+        yields: settled
+            && !together::holds(state, package)
+            && package.spec.preemptible
+            && importance > newcomer
+            && !wanted.contains(&number),
     })
 }
 

@@ -12,12 +12,15 @@ mod company;
 pub(crate) mod condition;
 pub(crate) mod eligible;
 mod evict;
+pub(crate) mod free_run;
 pub(crate) mod gate;
 mod lawful;
+pub(crate) mod needs;
 pub(crate) mod place;
 pub(crate) mod ring;
 mod standby;
 pub(crate) mod takeover;
+pub(crate) mod together;
 
 use alloc::collections::BTreeSet;
 
@@ -82,6 +85,7 @@ fn stop_unlawful(draft: &mut Draft<'_>) -> Units {
             return seen;
         }
         for entry in units {
+            account::bury_removed(draft, entry.1);
             lawful::stop_unlawful(draft, entry.1);
             seen.insert(entry);
         }

@@ -9,7 +9,7 @@ use crate::load::Loads;
 use crate::package::Importance;
 use crate::plan::eligible::Terms;
 use crate::plan::evict::{Eviction, cheapest, evict, standing};
-use crate::plan::{gate, ring};
+use crate::plan::{gate, ring, together};
 use crate::reason::Reason;
 use crate::room::is_below;
 use crate::state::{State, Unit};
@@ -18,6 +18,12 @@ use crate::state::{State, Unit};
 /// else the preferred one; else the first of its list that can take it; else the one with most room, then the lowest
 /// number.
 pub(crate) fn choose(state: &State, number: PackageIx) -> Option<Choice> {
+    let package = state.package_at(number)?;
+    if together::holds(state, package) {
+        let node = together::choose(state, number, package)?;
+        let party = Vec::from([number]);
+        return Some(Choice { node, party });
+    }
     parties(state, number).into_iter().find_map(|party| {
         let node = choose_for(state, &party)?;
         Some(Choice { node, party })
@@ -64,6 +70,11 @@ fn choose_for(state: &State, party: &[PackageIx]) -> Option<NodeIx> {
 /// Where room can be made for a package that is to be active, with all that only start together with it, and who has to
 /// go for it.
 pub(crate) fn make_room(state: &State, number: PackageIx) -> Option<(Eviction, Vec<PackageIx>)> {
+    if together::holds(state, state.package_at(number)?) {
+        // Its members start one after another and leave one after another: it neither makes others stop nor stops for
+        // them.
+        return None;
+    }
     parties(state, number).into_iter().find_map(|party| {
         let terms = Terms::of_party(state, &party)?;
         Some((cheapest(state, &terms, importance(state, &party)?)?, party))

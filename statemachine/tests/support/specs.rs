@@ -55,5 +55,7 @@ pub fn package(name: &str, group: Option<&str>) -> PackageSpec {
         preemptible: true,
         exclusive: false,
         condition: None,
+        after: Vec::new(),
+        needs: Vec::new(),
     }
 }
