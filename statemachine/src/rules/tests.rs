@@ -315,6 +315,21 @@ pkg2 (startup) { node:n1->fence }
 }
 
 #[test]
+fn what_begins_like_a_rule_and_is_none_is_refused_once() {
+    for text in [
+        "\"pkg1\":x (halt) { }",
+        "\"\" (halt) { }",
+        "if (halt) { }",
+        "(",
+        "}}",
+        "\"a\":\n\"b\":\n",
+    ] {
+        let found = errors(text);
+        assert!((1..=3).contains(&found.len()), "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn length_depth_number_and_errors_are_bounded() {
     let first = |text: &str| check(text, &mut Defined).expect_err("too much").remove(0).kind;
     let long = "#".repeat(RULES_BYTES_MAX + 1);
