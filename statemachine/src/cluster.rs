@@ -30,6 +30,8 @@ pub struct Cluster {
     pub lease_before: Option<LeaseTail>,
     /// Whether packages are placed yet.
     pub gate: StartGate,
+    /// The rules in force, as they were written; empty where there are none.
+    pub rules: Arc<str>,
 }
 
 /// A lease that was granted and ends by itself.
@@ -88,6 +90,7 @@ impl Feed for Cluster {
             lease_high,
             lease_before,
             gate,
+            rules,
         } = self;
         id.feed(hasher);
         spec.feed(hasher);
@@ -101,6 +104,10 @@ impl Feed for Cluster {
                 until.feed(hasher);
             }
             StartGate::Open => hasher.word(2),
+        }
+        // Fed only where there are some, so that logs from before there were rules keep their digests.
+        if !rules.is_empty() {
+            rules.feed(hasher);
         }
     }
 }

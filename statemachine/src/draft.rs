@@ -24,7 +24,7 @@ pub(crate) use instance::Release;
 /// What an event follows from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
-    /// Nothing in the cluster: it came from outside.
+    /// Nothing in the cluster: it came from outside, or a rule wants it ([`Draft::actor`]).
     Outside,
     /// The last event about the same subject.
     Trail,
@@ -45,6 +45,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) wake_all: bool,
     /// Packages whose load has grown where they run.
     pub(crate) grown: BTreeSet<PackageIx>,
+    /// The event of the rule on whose behalf a command is carried out; none for everybody else.
+    pub(crate) actor: Option<EventId>,
     touched: BTreeSet<NodeIx>,
     events: Vec<Event>,
     effects: Vec<Effect>,
@@ -64,6 +66,7 @@ impl<'a> Draft<'a> {
             gained: BTreeSet::new(),
             wake_all: false,
             grown: BTreeSet::new(),
+            actor: None,
             touched: BTreeSet::new(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -90,6 +93,16 @@ impl<'a> Draft<'a> {
 
     pub(crate) fn into_parts(self) -> (Vec<Event>, Vec<Effect>) {
         (self.events, self.effects)
+    }
+
+    /// What has happened so far, in order.
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Takes back the last event: nothing came of it.
+    pub(crate) fn retract(&mut self) {
+        self.events.pop();
     }
 
     /// Marks a unit to be planned.
@@ -158,7 +171,7 @@ impl<'a> Draft<'a> {
     /// Records an event about a package: the next one about it follows from it.
     pub(crate) fn say_package(&mut self, number: PackageIx, cause: Cause, kind: EventKind) -> EventId {
         let trail = self.state.package_at(number).and_then(|package| package.trail);
-        let id = self.say(resolve(cause, trail), kind);
+        let id = self.say(self.resolve(cause, trail), kind);
         self.change_package(number, |package| package.trail = Some(id));
         id
     }
@@ -166,7 +179,7 @@ impl<'a> Draft<'a> {
     /// Records an event about a group.
     pub(crate) fn say_group(&mut self, number: GroupIx, cause: Cause, kind: EventKind) -> EventId {
         let trail = self.state.group_at(number).and_then(|group| group.trail);
-        let id = self.say(resolve(cause, trail), kind);
+        let id = self.say(self.resolve(cause, trail), kind);
         if let Some(group) = self.state.groups.get_mut(number.0) {
             group.trail = Some(id);
         }
@@ -176,7 +189,7 @@ impl<'a> Draft<'a> {
     /// Records an event about a node.
     pub(crate) fn say_node(&mut self, number: NodeIx, cause: Cause, kind: EventKind) -> EventId {
         let trail = self.state.node_at(number).and_then(|node| node.trail);
-        let id = self.say(resolve(cause, trail), kind);
+        let id = self.say(self.resolve(cause, trail), kind);
         if let Some(node) = self.state.nodes.get_mut(number.0) {
             node.trail = Some(id);
         }
@@ -190,12 +203,12 @@ impl<'a> Draft<'a> {
             self.state.node_at(node)?.name.clone(),
         ))
     }
-}
 
-fn resolve(cause: Cause, trail: Option<EventId>) -> Option<EventId> {
-    match cause {
-        Cause::Outside => None,
-        Cause::Trail => trail,
-        Cause::Of(event) => event,
+    fn resolve(&self, cause: Cause, trail: Option<EventId>) -> Option<EventId> {
+        match cause {
+            Cause::Outside => self.actor,
+            Cause::Trail => trail,
+            Cause::Of(event) => event,
+        }
     }
 }

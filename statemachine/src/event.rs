@@ -212,6 +212,23 @@ pub enum EventKind {
     },
     /// It may fail over again.
     FailoversAllowed { group: GroupName },
+    /// The rules were replaced.
+    RulesChanged { rules: u32 },
+    /// An event fired a rule, and something came of it.
+    RuleFired {
+        resource: String,
+        rule: String,
+        actions: String,
+    },
+    /// What a rule wanted was refused, as a person's command would be.
+    RuleRefused {
+        resource: String,
+        rule: String,
+        action: String,
+        why: String,
+    },
+    /// Rules fired rules, and the last one was not carried out any more.
+    RulesCutOff { resource: String, chain: String },
 }
 
 /// What a daemon's new stay follows on.
@@ -263,6 +280,12 @@ impl Event {
     pub fn resource(&self) -> String {
         if let EventKind::MemberAdded { member, .. } | EventKind::MemberRemoved { member, .. } = &self.kind {
             return format!("member:{member}");
+        }
+        if let EventKind::RuleFired { resource, .. }
+        | EventKind::RuleRefused { resource, .. }
+        | EventKind::RulesCutOff { resource, .. } = &self.kind
+        {
+            return resource.clone();
         }
         match (self.kind.package(), self.kind.group(), self.kind.node()) {
             (Some(package), _, _) => format!("package:{package}"),

@@ -66,12 +66,13 @@ pub mod preview;
 pub mod reason;
 mod requests;
 mod room;
+pub mod rules;
 pub mod snapshot;
 pub mod state;
 mod store;
 pub mod time;
 
-pub use apply::apply;
+pub use apply::{apply, check_rules};
 pub use desired::{DesiredInstance, DesiredSet, desired};
 pub use digest::{Digest, digest};
 pub use effect::Effect;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::id::{Index, MemberId, NodeId, NodeName, SessionId, Term};
+use crate::rules::RuleError;
 
 /// What came of one entry. The same on every server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +109,9 @@ pub enum Rejection {
     /// A bound is reached.
     #[error("{text}")]
     Limit { text: String },
+    /// The rules do not fit what is defined: all their errors.
+    #[error("the rules have {}", rule_words(.errors))]
+    Rules { errors: Vec<RuleError> },
 }
 
 impl Rejection {
@@ -128,6 +132,7 @@ impl Rejection {
             Self::Stale { .. } => "stale",
             Self::KeyReused { .. } => "key_reused",
             Self::Limit { .. } => "limit",
+            Self::Rules { .. } => "invalid",
         }
     }
 
@@ -148,9 +153,23 @@ impl Rejection {
             | Self::ReportGap { .. }
             | Self::Stale { .. }
             | Self::KeyReused { .. }
-            | Self::Limit { .. } => None,
+            | Self::Limit { .. }
+            | Self::Rules { .. } => None,
         }
     }
+}
+
+/// How many errors, and each of them.
+fn rule_words(errors: &[RuleError]) -> String {
+    let mut words = match errors.len() {
+        1 => String::from("an error"),
+        count => alloc::format!("{count} errors"),
+    };
+    for error in errors {
+        words.push_str("; ");
+        words.push_str(&alloc::format!("{error}"));
+    }
+    words
 }
 
 fn nearest_words(nearest: Option<&str>) -> String {

@@ -332,6 +332,8 @@ fn change_words(event: &Event) -> Option<String> {
         EventKind::GroupDefined { group } => format!("define group {group}"),
         EventKind::GroupChanged { group } => format!("change group {group}"),
         EventKind::GroupRemoved { group } => format!("remove group {group}"),
+        EventKind::RulesChanged { rules: 0 } => "remove all rules".to_string(),
+        EventKind::RulesChanged { rules } => format!("change the rules: {rules} afterwards"),
         _ => return None,
     })
 }

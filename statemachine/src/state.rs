@@ -15,6 +15,7 @@ use crate::plan::account;
 use crate::reason::Reason;
 use crate::requests::Requests;
 use crate::room::Rooms;
+use crate::rules::RuleSet;
 use crate::store::{Shards, Table};
 use crate::time::Timestamp;
 
@@ -74,6 +75,8 @@ pub struct State {
     /// Units that want more than they have for lack of a node, in order of rank.
     pub(crate) waiting: Arc<BTreeSet<(Rank, Unit)>>,
     pub(crate) deadlines: Arc<BTreeSet<(Timestamp, Deadline)>>,
+    /// The rules of [`Cluster::rules`], read and checked.
+    pub(crate) rules: Arc<RuleSet>,
 }
 
 impl State {
@@ -100,6 +103,7 @@ impl State {
             up: 0,
             waiting: Arc::new(BTreeSet::new()),
             deadlines: Arc::new(BTreeSet::new()),
+            rules: Arc::default(),
         }
     }
 
@@ -292,6 +296,7 @@ impl Feed for State {
             up: _,
             waiting: _,
             deadlines: _,
+            rules: _,
         } = self;
         applied.feed(hasher);
         at.feed(hasher);

@@ -120,12 +120,20 @@ fn samples() -> BTreeMap<&'static str, Command> {
         ConfigChange::RemovePackage(name("old")),
         ConfigChange::RemoveGroup(statemachine::id::GroupName::new("old").unwrap()),
     ];
+    let rules = vec![ConfigChange::PutRules("a (halt) { b->startup }".into())];
     let peer = vec!["10.0.0.1:7401".to_string()];
     let wish = |wish| Command::SetWish {
         package: name("a"),
         wish,
     };
     BTreeMap::from([
+        (
+            "configure-rules",
+            Command::Configure {
+                expect: Some(Index(3)),
+                changes: rules,
+            },
+        ),
         (
             "create-cluster",
             Command::CreateCluster {

@@ -16,7 +16,7 @@ use statemachine::package::Phase;
 use statemachine::snapshot::{from_stored, to_stored};
 use statemachine::time::{Millis, Timestamp};
 use statemachine::{State, apply, digest};
-use support::{Registration, World, observation, specs};
+use support::{Registration, World, observation, rule_texts, specs};
 
 /// One random step: small numbers, so that they meet the same few nodes and packages.
 #[derive(Clone, Debug)]
@@ -101,6 +101,9 @@ enum Step {
         key: u8,
         package: u8,
     },
+    Rules {
+        seed: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -129,9 +132,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             |(node, session, sequence, epoch)| Step::Nonsense { node, session, sequence, epoch }),
         3 => (0u16..700).prop_map(|seconds| Step::Wait { seconds }),
         1 => (0u8..4, small).prop_map(|(key, package)| Step::Keyed { key, package }),
+        2 => any::<u64>().prop_map(|seed| Step::Rules { seed }),
     ];
     prop::collection::vec(step, 1..120)
 }
+
+/// Far more than rules of a few lines can bring about before they are cut off.
+const EVENTS_MAX: usize = 20_000;
 
 fn package_name(package: u8) -> PackageName {
     PackageName::new(&format!("p{package}")).unwrap()
@@ -160,9 +167,14 @@ fn configure(change: ConfigChange) -> Command {
 fn take(world: &mut World, step: &Step) {
     let command = match *step {
         Step::Obey => {
-            world.obey();
+            // Rules may have things started and stopped for ever, so nothing need come to rest.
+            world.obey_at_most(40);
             None
         }
+        Step::Rules { seed } => Some(configure(ConfigChange::PutRules(rule_texts::random(
+            &world.state,
+            seed,
+        )))),
         Step::Wait { seconds } => {
             world.pass(Millis(u64::from(seconds) * 1_000));
             Some(Command::Tick)
@@ -217,7 +229,9 @@ fn take(world: &mut World, step: &Step) {
         } => Some(nonsense(node, session, sequence, epoch)),
     };
     if let Some(command) = command {
-        let _ = world.apply(command);
+        let applied = world.apply(command);
+        // A cascade of rules is bounded in the entry that begins it.
+        assert!(applied.events.len() <= EVENTS_MAX, "{} events", applied.events.len());
     }
 }
 
@@ -501,8 +515,9 @@ proptest! {
     }
 }
 
-/// All nodes return and are resumed, every failure is forgotten, time passes, and every daemon obeys.
+/// No rule is left, all nodes return and are resumed, every failure is forgotten, time passes, and every daemon obeys.
 fn heal(world: &mut World) {
+    let _ = world.apply(configure(ConfigChange::PutRules(String::new())));
     for name in 0..4 {
         let command = world.register(
             &node_name(name),

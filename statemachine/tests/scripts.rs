@@ -14,7 +14,7 @@ fn scripts_come_out_as_written() {
     let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
     let mut count = 0;
-    for folder in ["apply", "plan"] {
+    for folder in ["apply", "plan", "rules"] {
         let mut files: Vec<_> = fs::read_dir(root.join(folder))
             .unwrap()
             .map(|file| file.unwrap().path())

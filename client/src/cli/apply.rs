@@ -73,8 +73,24 @@ pub(crate) async fn export(screen: &Screen, client: &Client) -> Result<(), Failu
     Ok(())
 }
 
-/// A cluster file's text, once it is known to have no error.
+/// A cluster file's text with the rules that it names, once it is known to have no error.
 pub(crate) fn read_file(path: &Path) -> Result<String, Failure> {
+    let text = read_text(path)?;
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let inlined = file::inline(&text, |named| std::fs::read_to_string(beside.join(named)));
+    let checked = inlined.and_then(|inlined| match file::parse(&inlined.text) {
+        Ok(_) => Ok(inlined.text),
+        Err(errors) => Err(inlined.relocate(errors)),
+    });
+    checked.map_err(|errors| Failure::File {
+        file: path.to_owned(),
+        text,
+        errors,
+    })
+}
+
+/// A file's text; `-` is standard input.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     let read = || {
         if path == Path::new("-") {
             let mut text = String::new();
@@ -84,16 +100,8 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Failure> {
             std::fs::read_to_string(path)
         }
     };
-    let text = read().map_err(|source| Failure::Read {
+    read().map_err(|source| Failure::Read {
         file: path.to_owned(),
         source,
-    })?;
-    match file::parse(&text) {
-        Ok(_) => Ok(text),
-        Err(errors) => Err(Failure::File {
-            file: path.to_owned(),
-            text,
-            errors,
-        }),
-    }
+    })
 }

@@ -12,6 +12,7 @@ mod failover;
 mod failure;
 mod matrix;
 mod plan;
+mod rules;
 mod screen;
 mod status;
 mod table;
@@ -179,6 +180,11 @@ pub enum Command {
     },
     /// Print what is defined, as a cluster file.
     Export,
+    /// Check rules before they are applied.
+    Rules {
+        #[command(subcommand)]
+        action: RulesAction,
+    },
     /// List or remove servers of the Raft group.
     Members {
         #[command(subcommand)]
@@ -227,6 +233,19 @@ pub enum MembersAction {
         name: String,
         #[command(flatten)]
         options: change::AskOptions,
+    },
+}
+
+/// What can be done with rules.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RulesAction {
+    /// Read a file of rules and print every error; asks no server.
+    Check {
+        /// The rules; `-` reads standard input.
+        file: PathBuf,
+        /// The cluster file whose packages and groups they may name.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
 }
 
@@ -304,6 +323,9 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Events(options) => events::events(screen, client, options).await,
         Command::Explain { package } => explain::explain(screen, client, &package).await,
         Command::Export => apply::export(screen, client).await,
+        Command::Rules {
+            action: RulesAction::Check { file, config },
+        } => rules::check(screen, &file, config.as_deref()),
         Command::Members {
             action: None | Some(MembersAction::List),
         } => status::members(screen, client).await,

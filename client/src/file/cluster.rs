@@ -3,6 +3,7 @@
 use statemachine::id::GroupName;
 
 use super::reader::{Keys, Reader, Table, Value};
+use super::rules;
 use crate::wire::definition::{
     ClusterDefinition, GroupDefinition, RestartDefinition, default_cluster_name, default_failovers, default_lease,
     default_start_wait,
@@ -10,8 +11,8 @@ use crate::wire::definition::{
 
 const CLUSTER: Keys = Keys {
     place: "[cluster]",
-    known: &["name", "lease", "min_nodes", "start_wait"],
-    later: &["shares", "overload", "resume", "rules", "rules_file"],
+    known: &["name", "lease", "min_nodes", "start_wait", "rules", "rules_file"],
+    later: &["shares", "overload", "resume"],
 };
 const GROUP: Keys = Keys {
     place: "[[group]]",
@@ -44,6 +45,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>, value: Option<&Value<'_>>) -
         lease: default_lease(),
         min_nodes: 1,
         start_wait: default_start_wait(),
+        rules: String::new(),
     };
     let Some(table) = value.and_then(|value| reader.table(value, "cluster: expected [cluster] once")) else {
         return cluster;
@@ -75,6 +77,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>, value: Option<&Value<'_>>) -
     {
         cluster.start_wait = wait;
     }
+    cluster.rules = rules::read(reader, &table);
     cluster
 }
 

@@ -9,10 +9,12 @@ mod cluster;
 mod package;
 mod reader;
 mod render;
+mod rules;
 
 use toml::de::{DeTable, DeValue};
 
 pub use render::render;
+pub use rules::{Inlined, check_rules, inline};
 
 use crate::wire::definition::Config;
 use crate::wire::error::FileError;
@@ -51,6 +53,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<FileError>> {
         .map(|table| package::read_package(&mut reader, &table))
         .collect();
     check::check(&mut reader, &groups, &packages);
+    rules::check(&mut reader, &top, &groups, &packages);
 
     let config = Config {
         cluster,

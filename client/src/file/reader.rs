@@ -105,6 +105,11 @@ impl<'t> Reader<'t> {
         (line, column + 1)
     }
 
+    /// The file from one byte to another.
+    pub(super) fn raw(&self, span: std::ops::Range<usize>) -> &'t str {
+        self.text.get(span).unwrap_or_default()
+    }
+
     /// Something is wrong here.
     pub(super) fn fault(&mut self, at: usize, message: String, nearest: Option<&str>) {
         self.faults.push(Fault {

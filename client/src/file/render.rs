@@ -23,6 +23,9 @@ pub fn render(config: &Config) -> String {
     if cluster.start_wait != default_start_wait() {
         pair(&mut text, "start_wait", &duration(cluster.start_wait));
     }
+    if !cluster.rules.is_empty() {
+        pair(&mut text, "rules", &quoted_lines(&cluster.rules));
+    }
     for group in &config.groups {
         render_group(&mut text, group);
     }
@@ -151,24 +154,51 @@ fn quoted_key(key: &str) -> String {
 }
 
 /// A TOML basic string on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for letter in text.chars() {
         match letter {
             '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
-            }
-            other => quoted.push(other),
+            other => escaped(&mut quoted, other),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// A TOML basic string with the lines of the text: people read it.
+fn quoted_lines(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 8);
+    quoted.push_str("\"\"\"\n");
+    for letter in text.chars() {
+        match letter {
+            // Three in a row would end the string, and so would two before its end.
+            '"' if quoted.ends_with('"') || quoted.len() <= 4 => quoted.push_str("\\\""),
+            '"' | '\n' => quoted.push(letter),
+            other => escaped(&mut quoted, other),
+        }
+    }
+    if quoted.ends_with('"') && quoted.len() > 4 {
+        quoted.pop();
+        quoted.push_str("\\\"");
+    }
+    quoted.push_str("\"\"\"");
+    quoted
+}
+
+/// A letter as it stands in a TOML basic string.
+fn escaped(quoted: &mut String, letter: char) {
+    match letter {
+        '\\' => quoted.push_str("\\\\"),
+        '\r' => quoted.push_str("\\r"),
+        '\t' => quoted.push_str("\\t"),
+        control if control.is_control() => {
+            let _ = write!(quoted, "\\u{:04X}", u32::from(control));
+        }
+        other => quoted.push(other),
+    }
 }
 
 fn line(text: &mut String, line: &str) {

@@ -1,6 +1,6 @@
 //! Files in, errors out: the text of each error is what a person reads, so it is compared whole.
 
-use super::{check, parse, render};
+use super::{check, check_rules, inline, parse, render};
 use crate::wire::duration::DurationText;
 
 /// The errors as the command line prints them.
@@ -120,7 +120,7 @@ restart = { attempts = 3 }
 run.ocf = "heartbeat:pgsql"
 "#;
     let expected = r#"3:9: lease: 100ms is out of range: expected 200ms to 1m
-4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes or start_wait; did you mean "min_nodes"?
+4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes, start_wait, rules or rules_file; did you mean "min_nodes"?
 5:1: "shares" in [cluster] is not supported by this version yet: remove it
 9:8: kind: "duplix": expected "duplex"; did you mean "duplex"?
 12:8: group "web" is already defined at line 8: give each its own name
@@ -208,4 +208,96 @@ fn similar(found: &str, expected: &str) {
         assert_eq!(found_line, expected_line, "line {} of:\n{found}", number + 1);
     }
     assert_eq!(found, expected);
+}
+
+const RULED: &str = r#"
+[[package]]
+name = "pkg1"
+run.command = ["/bin/a"]
+[[package]]
+name = "web"
+copies = 2
+run.command = ["/bin/b"]
+[[group]]
+name = "g"
+kind = "duplex"
+[cluster]
+"#;
+
+#[test]
+fn rules_survive_being_written_and_read() {
+    for rules in [
+        "pkg1 (halt) { \"web-1\"->startup }",
+        "\npkg1 (halt) {\n\tif (node:n1.attr.x == \"\" || node:n1.attr.x == \"\\\") { }\n}\n# the \"\"\" end\"",
+        "\"pkg1\"(halt){}\r\n# \u{1}",
+    ] {
+        let mut config = parse(RULED).unwrap();
+        config.cluster.rules = rules.to_owned();
+        assert_eq!(parse(&render(&config)), Ok(config), "{rules}");
+    }
+}
+
+#[test]
+fn errors_of_rules_have_their_place_in_the_file() {
+    let long = "rules = \"\"\"\npkg1 (hlat) { web->startup }\nnode:n9 (down) { é }\n\"\"\"\n";
+    assert_eq!(
+        errors(&format!("{RULED}{long}")),
+        "\
+14:7: rules: there is no event of a package \"hlat\": expected startup, halt, fail, promote, demote or mode; did you mean \"halt\"?
+14:15: rules: there is no package \"web\"; did you mean \"web-1\"?
+15:18: rules: 'é' can't stand here: expected a name, a text in quotes or an operator
+"
+    );
+    assert_eq!(
+        errors(&format!("{RULED}rules = 'pkg2 (halt) {{ }}'\n")),
+        "13:10: rules: there is no package \"pkg2\"; did you mean \"pkg1\"?\n"
+    );
+    assert_eq!(
+        errors(&format!("{RULED}rules = \"pkg1 (halt) {{ }}\\npkg2 (halt) {{ }}\"\n")),
+        "13:9: rules, line 2, column 1: there is no package \"pkg2\"; did you mean \"pkg1\"?\n"
+    );
+    assert_eq!(
+        errors(&format!("{RULED}rules = \"\"\nrules_file = \"x\"\n")),
+        "14:14: rules_file: expected rules or rules_file, not both\n"
+    );
+}
+
+#[test]
+fn a_rules_file_is_put_in_its_place() {
+    let text = format!("{RULED}rules_file = \"my.rules\"  # here\nmin_nodes = 2\n");
+    let load = |rules: &'static str| {
+        move |file: &str| {
+            assert_eq!(file, "my.rules");
+            Ok(rules.to_owned())
+        }
+    };
+    let inlined = inline(&text, load("pkg1 (halt) { }\n")).unwrap();
+    assert_eq!(parse(&inlined.text).unwrap().cluster.rules, "pkg1 (halt) { }\n\n");
+    assert_eq!(inlined.text.lines().count(), text.lines().count());
+    let wrong = inline(&text, load("pkg1 (halt) { }\npkg2 (halt) { }")).unwrap();
+    let found = wrong.relocate(parse(&wrong.text).unwrap_err());
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].line, found[0].column), (13, 14));
+    assert_eq!(
+        found[0].message,
+        "my.rules, line 2, column 1: there is no package \"pkg2\""
+    );
+    let missing = inline(&text, |_| Err(std::io::Error::other("it is gone"))).unwrap_err();
+    assert_eq!(missing[0].message, "rules_file: can't read \"my.rules\": it is gone");
+    assert_eq!(inline(RULED, |_| unreachable!()).unwrap().text, RULED);
+    let unread = parse(&text).unwrap_err();
+    assert!(
+        unread[0].message.starts_with("rules_file is read by"),
+        "{}",
+        unread[0].message
+    );
+}
+
+#[test]
+fn rules_alone_are_checked_with_and_without_a_cluster_file() {
+    let config = parse(RULED).unwrap();
+    let text = "pkg1 (halt) { pkg9->startup }\nnode:n1 (up) { }";
+    assert_eq!(check_rules(text, None), Ok(2));
+    assert_eq!(check_rules(text, Some(&config)).unwrap_err().len(), 1);
+    assert!(check_rules("pkg1 (halt) { pkg9->strat }", None).is_err());
 }

@@ -37,6 +37,9 @@ pub struct ClusterDefinition {
     /// But no longer than this.
     #[serde(default = "default_start_wait")]
     pub start_wait: DurationText,
+    /// Rules: which events have what done (`docs/policies/rules.md`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
 }
 
 /// A group's definition.

@@ -12,4 +12,5 @@ pub mod event;
 pub mod node;
 pub mod package;
 pub mod plan;
+pub mod rules;
 pub mod status;

@@ -233,7 +233,7 @@ fn refuse_if_match(terms: &Terms) -> Result<(), ApiError> {
     match terms.expect {
         None => Ok(()),
         Some(_) => Err(ApiError::malformed(
-            "If-Match is taken by PUT /v1/config and by attributes in this version; send the request without it",
+            "If-Match is taken by PUT /v1/config, PUT /v1/rules and by attributes in this version; send the request without it",
         )),
     }
 }

@@ -52,7 +52,8 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
             ConfigChange::PutCluster(_)
             | ConfigChange::PutGroup(_)
             | ConfigChange::RemoveGroup(_)
-            | ConfigChange::RemovePackage(_) => None,
+            | ConfigChange::RemovePackage(_)
+            | ConfigChange::PutRules(_) => None,
         })
         .collect();
     // The differences were computed against this configuration, so they hold for no later one.

@@ -10,13 +10,16 @@ use statemachine::node::{Moment, Node, NodeStatus};
 use statemachine::package::{Instance, Package, Phase};
 use statemachine::state::State;
 
-use super::ApiError;
 use super::protocol::{containment_text, mode_text};
+use super::{ApiError, rules};
 use crate::raft::{RaftStatus, Refusal};
 use crate::storage::journal::{EventRecord, Gap};
 
 /// A refusal of the state machine, asked without the log (in a what-if).
 pub fn refusal(rejection: statemachine::Rejection) -> ApiError {
+    if let statemachine::Rejection::Rules { errors } = &rejection {
+        return rules::refused(errors, rules::error_within);
+    }
     let nearest = rejection.nearest().map(ToOwned::to_owned);
     Refusal {
         code: rejection.code().to_owned(),

@@ -1,6 +1,8 @@
 //! Definitions between the wire and the core, by hand in both directions: every field is named, so that a new one does
 //! not compile until it is carried over.
 
+mod cluster;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::wire::definition as wire;
@@ -11,6 +13,9 @@ use statemachine::command::ConfigChange;
 use statemachine::id::{GroupName, NodeName, PackageName};
 use statemachine::state::State;
 use statemachine::time::Millis;
+
+use cluster::{cluster_to_core, cluster_to_wire};
+pub use cluster::{default_cluster, default_cluster_spec};
 
 /// Everything wrong with a definition that came without a file, so without lines.
 #[derive(Debug, Default)]
@@ -88,6 +93,10 @@ pub fn changes(state: &State, config: &wire::Config) -> Result<Vec<ConfigChange>
         }
     }
     changes.extend(gone.into_iter().map(ConfigChange::RemoveGroup));
+    let rules = state.cluster().map_or("", |present| &*present.rules);
+    if config.cluster.rules != rules {
+        changes.push(ConfigChange::PutRules(config.cluster.rules.clone()));
+    }
     Ok(changes)
 }
 
@@ -126,9 +135,9 @@ pub fn copies_of(state: &State, name: &str) -> Vec<PackageName> {
 
 /// Everything that is defined, as a file would say it.
 pub fn config_to_wire(state: &State) -> wire::Config {
-    let cluster = state
-        .cluster()
-        .map_or_else(default_cluster, |cluster| cluster_to_wire(&cluster.spec));
+    let cluster = state.cluster().map_or_else(default_cluster, |cluster| {
+        cluster_to_wire(&cluster.spec, &cluster.rules)
+    });
     let mut copies: BTreeMap<String, u32> = BTreeMap::new();
     for package in state.packages().filter(|package| !package.removing) {
         if let Some(original) = &package.spec.copy_of {
@@ -157,50 +166,6 @@ pub fn config_to_wire(state: &State) -> wire::Config {
         cluster,
         groups: state.groups().map(|group| group_to_wire(&group.spec)).collect(),
         packages,
-    }
-}
-
-pub(super) fn default_cluster() -> wire::ClusterDefinition {
-    wire::ClusterDefinition {
-        name: wire::default_cluster_name(),
-        lease: wire::default_lease(),
-        min_nodes: 1,
-        start_wait: wire::default_start_wait(),
-    }
-}
-
-/// The settings of a cluster that was given none yet.
-pub fn default_cluster_spec() -> core::ClusterSpec {
-    cluster_to_core(&default_cluster())
-}
-
-fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
-    let wire::ClusterDefinition {
-        name,
-        lease,
-        min_nodes,
-        start_wait,
-    } = cluster;
-    core::ClusterSpec {
-        name: name.clone(),
-        lease: millis(*lease),
-        min_nodes: *min_nodes,
-        start_wait: millis(*start_wait),
-    }
-}
-
-fn cluster_to_wire(cluster: &core::ClusterSpec) -> wire::ClusterDefinition {
-    let core::ClusterSpec {
-        name,
-        lease,
-        min_nodes,
-        start_wait,
-    } = cluster;
-    wire::ClusterDefinition {
-        name: name.clone(),
-        lease: text(*lease),
-        min_nodes: *min_nodes,
-        start_wait: text(*start_wait),
     }
 }
 

@@ -71,6 +71,10 @@ fn one(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
             "application/json": {"schema": schema(generator)},
             "application/toml": {"schema": {"type": "string", "description": "A cluster file."}},
         }),
+        RequestBody::Text(schema) => json!({
+            "application/json": {"schema": schema(generator)},
+            "text/plain": {"schema": {"type": "string"}},
+        }),
     };
     let required = !matches!(operation.body, RequestBody::Optional(_));
     described["requestBody"] = json!({"required": required, "content": content});

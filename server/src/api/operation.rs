@@ -42,6 +42,8 @@ pub enum RequestBody {
     Json(SchemaOf),
     /// A cluster file in TOML, or JSON of this shape.
     File(SchemaOf),
+    /// The text itself, or JSON of this shape.
+    Text(SchemaOf),
 }
 
 /// The body of a 200.
@@ -157,6 +159,12 @@ impl Operation {
     /// It takes a cluster file, or JSON of this shape.
     pub(super) fn takes_file<T: JsonSchema>(mut self) -> Self {
         self.body = RequestBody::File(schema::<T>);
+        self
+    }
+
+    /// It takes the text itself, or JSON of this shape.
+    pub(super) fn takes_text<T: JsonSchema>(mut self) -> Self {
+        self.body = RequestBody::Text(schema::<T>);
         self
     }
 

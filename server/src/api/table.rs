@@ -6,12 +6,13 @@ use client::wire::event::Events;
 use client::wire::node::{Attributes, Node, Nodes};
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::{Done, Plan, PlanRequest};
+use client::wire::rules::Rules;
 use client::wire::status::{Members, Status};
 
 use super::change::WaitQuery;
 use super::events::EventsQuery;
 use super::operation::{Kind, Operation};
-use super::{ReadQuery, config, events, members, nodes, openapi, packages, plan, status};
+use super::{ReadQuery, config, events, members, nodes, openapi, packages, plan, rules, status};
 
 /// All of them. Paths are in the router's language, which is that of OpenAPI, too.
 #[must_use]
@@ -71,6 +72,9 @@ fn reads() -> Vec<Operation> {
         Operation::get("/v1/config", "Everything that is defined.", config::get_config)
             .asks::<ReadQuery>()
             .answers::<Config>(),
+        Operation::get("/v1/rules", "The rules in force.", rules::get)
+            .asks::<ReadQuery>()
+            .answers::<Rules>(),
         Operation::post("/v1/plan", "What a change would do, without doing it.", plan::plan)
             .kind(Kind::Read)
             .takes::<PlanRequest>()
@@ -153,6 +157,13 @@ fn changes() -> Vec<Operation> {
             config::put_config,
         )
         .takes_file::<Config>()
+        .matching(),
+        Operation::put(
+            "/v1/rules",
+            "Replaces all rules, or refuses the text with every error in it.",
+            rules::put,
+        )
+        .takes_text::<Rules>()
         .matching(),
     ];
     let mut all: Vec<Operation> = all

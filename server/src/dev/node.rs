@@ -181,6 +181,7 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
             lease: default_lease(),
             min_nodes: 1,
             start_wait: default_start_wait(),
+            rules: String::new(),
         },
         groups: vec![GroupDefinition {
             name: "web".to_owned(),

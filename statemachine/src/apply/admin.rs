@@ -46,6 +46,7 @@ pub(super) fn create_cluster(
         config_index: draft.index,
         lease_before: None,
         gate: StartGate::Closed,
+        rules: Arc::from(""),
     }));
     let first = Member {
         id: MemberId(1),

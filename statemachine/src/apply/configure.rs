@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::facts::check_rules;
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
 use super::{conflict, not_found};
 use crate::cluster::LeaseTail;
@@ -28,15 +29,28 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
     }
     check_changes(changes.len())?;
     let mut changed = false;
+    let mut removed = false;
+    let mut rules = None;
     for change in changes {
         changed |= match change {
             ConfigChange::PutCluster(spec) => put_cluster(draft, spec)?,
             ConfigChange::PutGroup(spec) => put_group(draft, spec)?,
-            ConfigChange::RemoveGroup(name) => remove_group(draft, name)?,
+            ConfigChange::RemoveGroup(name) => {
+                removed = true;
+                remove_group(draft, name)?
+            }
             ConfigChange::PutPackage(spec) => put_package(draft, spec)?,
-            ConfigChange::RemovePackage(name) => remove_package(draft, name)?,
+            ConfigChange::RemovePackage(name) => {
+                removed = true;
+                remove_package(draft, name)?
+            }
+            ConfigChange::PutRules(text) => {
+                rules = Some(text.as_str());
+                false
+            }
         };
     }
+    changed |= put_rules(draft, rules, removed)?;
     if changed {
         let index = draft.index;
         if let Some(cluster) = draft.state.cluster_mut() {
@@ -62,6 +76,30 @@ fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Reject
         change_lease(draft, &before, LeaseTail::from_now(before.lease, now));
     }
     Ok(true)
+}
+
+/// New rules, or the rules in force where something was removed: all that they name must be defined now.
+fn put_rules(draft: &mut Draft<'_>, rules: Option<&str>, removed: bool) -> Result<bool, Rejection> {
+    let Some(cluster) = draft.state.cluster() else {
+        return Err(Rejection::NoCluster);
+    };
+    let before = cluster.rules.clone();
+    let text = rules.unwrap_or(&before);
+    let replaced = *text != *before;
+    if !replaced && (!removed || before.is_empty()) {
+        return Ok(false);
+    }
+    let checked = check_rules(draft.state, text).map_err(|errors| Rejection::Rules { errors })?;
+    let count = u32::try_from(checked.rules().count()).unwrap_or(u32::MAX);
+    draft.state.rules = Arc::new(checked);
+    if replaced {
+        let text = Arc::from(text);
+        if let Some(cluster) = draft.state.cluster_mut() {
+            cluster.rules = text;
+        }
+        draft.say(None, EventKind::RulesChanged { rules: count });
+    }
+    Ok(replaced)
 }
 
 /// Every session has the new lease from now on; the longer one before it still counts until it has surely ended.

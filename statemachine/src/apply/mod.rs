@@ -2,11 +2,13 @@
 //!
 //! [`apply`] is total: whatever decodes is accepted or rejected, never a panic. Every command's own file first checks
 //! all that it claims and then changes the facts; `Configure`, which is a list, is undone as a whole by taking back the
-//! clone from before. Then the plan decides what follows.
+//! clone from before. Then the plan decides what follows, and the rules (M5) of what happened fire (`cascade.rs`).
 
 mod admin;
+mod cascade;
 mod configure;
 mod control;
+mod facts;
 mod node;
 mod observe;
 mod session;
@@ -27,6 +29,8 @@ use crate::outcome::{Accepted, Applied, Outcome, Rejection};
 use crate::plan::plan;
 use crate::requests::{KEY_BYTES_MAX, Seen};
 use crate::state::State;
+
+pub use facts::check_rules;
 
 /// Applies one committed entry.
 pub fn apply(state: &mut State, entry: &Entry) -> Applied {
@@ -97,6 +101,8 @@ fn perform(state: &mut State, entry: &Entry) -> (Outcome, Vec<crate::event::Even
     let outcome = dispatch(&mut draft, entry);
     if outcome.is_ok() {
         plan(&mut draft);
+        cascade::run(&mut draft, entry);
+        draft.number_generations();
     }
     let (events, mut effects) = draft.into_parts();
     if let (Err(_), Some(before)) = (&outcome, before) {

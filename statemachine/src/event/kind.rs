@@ -63,6 +63,10 @@ impl EventKind {
             Self::GroupLost { .. } => "group-lost",
             Self::FailoversExhausted { .. } => "failovers-exhausted",
             Self::FailoversAllowed { .. } => "failovers-allowed",
+            Self::RulesChanged { .. } => "rules-changed",
+            Self::RuleFired { .. } => "rule-fired",
+            Self::RuleRefused { .. } => "rule-refused",
+            Self::RulesCutOff { .. } => "rules-cut-off",
         }
     }
 
@@ -106,7 +110,11 @@ impl EventKind {
             | Self::GroupDegraded { .. }
             | Self::GroupLost { .. }
             | Self::FailoversExhausted { .. }
-            | Self::FailoversAllowed { .. } => None,
+            | Self::FailoversAllowed { .. }
+            | Self::RulesChanged { .. }
+            | Self::RuleFired { .. }
+            | Self::RuleRefused { .. }
+            | Self::RulesCutOff { .. } => None,
         }
     }
 
@@ -168,6 +176,8 @@ impl EventKind {
             | Self::Banned { .. }
             | Self::Waiting { .. }
             | Self::GroupDegraded { .. }
+            | Self::RuleRefused { .. }
+            | Self::RulesCutOff { .. }
             | Self::Ended {
                 proof: Proof::LeaseEnded | Proof::Confirmed | Proof::NodeRestarted,
                 ..

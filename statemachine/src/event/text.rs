@@ -275,6 +275,13 @@ fn cluster_sentence(kind: &EventKind) -> String {
                 lease.0
             )
         }
+        EventKind::RulesChanged { rules: 0 } => "there are no rules any more".to_string(),
+        EventKind::RulesChanged { rules } => format!("the rules have changed: {rules} in force"),
+        EventKind::RuleFired { rule, actions, .. } => format!("rule {rule}: {actions}"),
+        EventKind::RuleRefused { rule, action, why, .. } => format!("rule {rule}: {action} is refused: {why}"),
+        EventKind::RulesCutOff { chain, .. } => {
+            format!("rules fired each other too often within one event and the last is not carried out: {chain}")
+        }
         other => other.name().to_string(),
     }
 }

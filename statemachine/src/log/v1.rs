@@ -186,6 +186,8 @@ pub enum ConfigChange {
     PutPackage(PackageSpec),
     /// Stops and removes a package.
     RemovePackage(PackageName),
+    /// Replaces the rules (M5): checked against what is defined after all changes of the command.
+    PutRules(String),
 }
 
 /// Settings of the whole cluster that decisions depend on.

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use crate::draft::Draft;
 use crate::state::Unit;
 
-/// Plans everything that the entry touched.
+/// Plans everything that the entry touched. Whoever calls it gives the generations their numbers afterwards, once an entry.
 pub(crate) fn plan(draft: &mut Draft<'_>) {
     gate::update(draft);
     place::wake_waiting(draft);
@@ -30,7 +30,6 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
     each(draft, &units, standby::place_standbys);
     each(draft, &units, standby::place_tests);
     each(draft, &units, account::account);
-    draft.number_generations();
 }
 
 /// The units to be planned, in order of rank. A package that has joined a group meanwhile is no unit any more.

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -19,6 +19,7 @@ use crate::package::{Ban, Instance, Package, Phase};
 use crate::reason::Reason;
 use crate::requests::Seen;
 use crate::room::Room;
+use crate::rules::{RuleSet, Unchecked, check};
 use crate::state::{Deadline, State};
 use crate::time::{Millis, Timestamp};
 
@@ -87,8 +88,18 @@ pub fn from_stored(stored: v1::Snapshot) -> Result<State, SnapshotError> {
     }
     link(&mut state)?;
     index(&mut state);
+    state.rules = Arc::new(rules(&state)?);
     state.settle();
     Ok(state)
+}
+
+/// The rules in force are read again. What they name was there when they were put in force.
+fn rules(state: &State) -> Result<RuleSet, SnapshotError> {
+    let text = state.cluster().map_or("", |cluster| &*cluster.rules);
+    check(text, &mut Unchecked).map_err(|errors| {
+        let first = errors.first().map_or_else(String::new, ToString::to_string);
+        broken(format!("its rules can't be read by this version: {first}"))
+    })
 }
 
 fn check_place(place: u32) -> Result<(), SnapshotError> {
@@ -174,6 +185,7 @@ fn cluster(row: v1::ClusterRow) -> Cluster {
         lease_high,
         lease_before,
         gate,
+        rules,
     } = row;
     Cluster {
         id: Arc::from(id),
@@ -186,6 +198,7 @@ fn cluster(row: v1::ClusterRow) -> Cluster {
             v1::Gate::Waiting(until) => StartGate::Waiting { until },
             v1::Gate::Open => StartGate::Open,
         },
+        rules: Arc::from(rules),
     }
 }
 

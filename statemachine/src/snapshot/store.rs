@@ -52,6 +52,7 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
         lease_high,
         lease_before,
         gate,
+        rules,
     } = row;
     v1::ClusterRow {
         id: id.to_string(),
@@ -64,6 +65,7 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
             StartGate::Waiting { until } => v1::Gate::Waiting(*until),
             StartGate::Open => v1::Gate::Open,
         },
+        rules: rules.to_string(),
     }
 }
 

@@ -57,6 +57,9 @@ pub struct ClusterRow {
     pub lease_before: Option<(Millis, Timestamp)>,
     /// Whether packages are placed.
     pub gate: Gate,
+    /// The rules in force, as they were written.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
 }
 
 /// Whether packages are placed.

@@ -6,6 +6,7 @@
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
 //! | `group NAME [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
+//! | `rule TEXT`, `rules` | writes down a line of rules; puts all lines since the last time in force |
 //! | `up NODE [clean] [cut_off=MS] [machine=M] [boot=B] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
@@ -46,6 +47,11 @@ pub fn line(world: &mut World, line: &str) -> String {
             String::new()
         }
         "wait" => wait(world, rest[0]),
+        "rule" => {
+            world.rules += line.strip_prefix("rule ").expect("a line of rules");
+            world.rules.push('\n');
+            String::new()
+        }
         "obey" => world.obey().iter().map(report).collect(),
         "restarts" => restarts(world, rest),
         "key" => {
@@ -120,6 +126,7 @@ fn command(world: &mut World, words: &[&str]) -> Command {
         "settings" => configure(ConfigChange::PutCluster(settings(world, rest))),
         "group" => configure(ConfigChange::PutGroup(group(rest))),
         "package" => configure(ConfigChange::PutPackage(define(rest))),
+        "rules" => configure(ConfigChange::PutRules(std::mem::take(&mut world.rules))),
         "remove" if rest[0] == "group" => configure(ConfigChange::RemoveGroup(GroupName::new(rest[1]).unwrap())),
         "remove" => configure(ConfigChange::RemovePackage(PackageName::new(rest[1]).unwrap())),
         "up" => up(world, rest),

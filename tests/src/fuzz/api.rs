@@ -160,6 +160,9 @@ impl Target for ApiRequest {
         let mut all = vec![format!(
             "PUT /v1/config?wait=0\nContent-Type: application/json\n\n{DEFINITION}"
         )];
+        all.push("GET /v1/rules\n\n".to_owned());
+        all.push("PUT /v1/rules\n\nweb (halt) { a->startup }\n".to_owned());
+        all.push("PUT /v1/rules\nContent-Type: application/json\n\n{\"rules\":\"\"}".to_owned());
         all.push("PUT /v1/config?wait=0\n\n[[package]]\nname = \"web\"\nrun.command = [\"/bin/true\"]\n".to_owned());
         all.push(format!("POST /daemon/v1/register\n\n{REGISTER}"));
         all.push(

@@ -7,11 +7,13 @@
 mod api;
 mod cluster_file;
 mod command;
+mod condition;
 mod daemon_message;
 mod mutate;
 mod node_file;
 mod peer;
 mod record;
+mod rules;
 pub mod run;
 mod snapshot;
 mod snapshot_file;
@@ -70,6 +72,8 @@ pub trait Target {
 pub fn targets() -> anyhow::Result<Vec<Box<dyn Target>>> {
     Ok(vec![
         Box::new(cluster_file::ClusterFile),
+        Box::new(rules::Rules),
+        Box::new(condition::Conditions),
         Box::new(node_file::NodeFile),
         Box::new(command::Commands::new()?),
         Box::new(snapshot::Snapshot::new()?),

@@ -17,6 +17,7 @@ mod nothing_left;
 mod own_program;
 mod package_killed;
 mod planned_restart;
+mod rules;
 mod same_name;
 mod two_nodes_and_witness;
 mod unknown_names;
