@@ -16,6 +16,7 @@ use crate::wire::event::Events;
 use crate::wire::node::{Attributes, Node, Nodes};
 use crate::wire::package::{Explanation, Group, Groups, Package, Packages};
 use crate::wire::plan::{Done, Plan, PlanRequest};
+use crate::wire::resource::{Resource, Resources};
 use crate::wire::status::{Members, Status};
 
 /// Speaks with a cluster through any of its servers.
@@ -180,6 +181,16 @@ impl Client {
     /// `GET /v1/groups/G`.
     pub async fn group(&self, group: &str) -> Result<Answer<Group>, ClientError> {
         self.get(path(&["v1", "groups", group])?, Duration::ZERO).await
+    }
+
+    /// `GET /v1/resources`.
+    pub async fn resources(&self) -> Result<Answer<Resources>, ClientError> {
+        self.get("/v1/resources".to_owned(), Duration::ZERO).await
+    }
+
+    /// `GET /v1/resources/ID`.
+    pub async fn resource(&self, id: &str) -> Result<Answer<Resource>, ClientError> {
+        self.get(path(&["v1", "resources", id])?, Duration::ZERO).await
     }
 
     /// `GET /v1/events`: a page, oldest first; with a wait, held until there is at least one such event.

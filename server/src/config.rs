@@ -1,10 +1,14 @@
 //! The node file: per-process settings only. No number in here is read by `apply`.
 
+mod monitor;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use monitor::Monitor;
 
 use crate::raft::SNAPSHOT_ENTRIES;
 
@@ -49,6 +53,8 @@ pub struct Config {
     pub snapshot_entries: u64,
     /// What resets this machine, for packages with `on_quorum_loss = "reset"`; empty: the kernel, where that is permitted.
     pub reset: Vec<String>,
+    /// What the daemon looks at beside what packages need.
+    pub monitor: Monitor,
     /// Plaintext beyond loopback was allowed; `status` shows it.
     pub insecure: bool,
 }
@@ -67,6 +73,7 @@ struct RawConfig {
     capacity: Option<BTreeMap<String, u64>>,
     snapshot_entries: Option<u64>,
     reset: Option<RawReset>,
+    monitor: Option<Monitor>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -203,6 +210,8 @@ impl Config {
             let problem = format!("command {program:?}: expected the whole path of a program, like /usr/sbin/reboot");
             return Err(wrong("reset", problem));
         }
+        let monitor = raw.monitor.unwrap_or_default();
+        monitor.check().map_err(|problem| wrong("monitor", problem))?;
         let snapshot_entries = raw.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES);
         if !SNAPSHOT_ENTRIES_ALLOWED.contains(&snapshot_entries) {
             let (least, most) = (SNAPSHOT_ENTRIES_ALLOWED.start(), SNAPSHOT_ENTRIES_ALLOWED.end());
@@ -233,6 +242,7 @@ impl Config {
             capacity: raw.capacity.unwrap_or_default(),
             snapshot_entries,
             reset,
+            monitor,
             insecure,
         })
     }
@@ -324,6 +334,8 @@ mod tests {
                 "a machine of its own",
             ),
             ("name = \"n1\"\nreset.command = [\"reboot\"]", "reset"),
+            ("name = \"n1\"\nmonitor.disk = [\"data\"]", "disk:/data"),
+            ("name = \"n1\"\nmonitor.service.db = {}", "exactly one of"),
             ("name = \"n1\"\nsnapshot_entries = 20", "500 to 1000000"),
             ("name = \"n1\"\nnonsense = 1", "nonsense"),
         ] {

@@ -107,8 +107,8 @@ impl Leases {
         if !self.raft.leadership().borrow().is_leader {
             return Err(not_leader());
         }
-        if is_unheard(unanswered_ms, &self.raft.state()) {
-            return Err(RenewError::Unheard { unanswered_ms });
+        if let Some(error) = unheard(&self.raft.state(), node, session, unanswered_ms) {
+            return Err(error);
         }
         let (reply, answer) = oneshot::channel();
         self.arrivals
@@ -121,14 +121,25 @@ impl Leases {
     }
 }
 
-/// Whether a node is asking for so long without hearing an answer that its session must be left to end.
+/// What a node is told that has been asking for so long without hearing an answer that its session must be left to end;
+/// none where it has not.
 ///
 /// Where only answers are lost, every one of them would extend a lease of which the node never hears: what runs there stops,
-/// and nobody takes over. Not to answer is safe at any time. Three waits are longer than what a change of leader takes, in
-/// which a session lives on unanswered.
+/// and nobody takes over. Not to answer is safe at any time, and so is to say that the session is over to one whose lease
+/// ended long ago. Three waits are longer than what a change of leader takes, in which a session lives on unanswered.
 #[must_use]
-pub fn is_unheard(unanswered_ms: u64, state: &State) -> bool {
-    unanswered_ms > 3 * Timers::of(cluster_lease(state)).wait_ms
+pub fn unheard(state: &State, node: NodeId, session: SessionId, unanswered_ms: u64) -> Option<RenewError> {
+    if unanswered_ms <= 3 * Timers::of(cluster_lease(state)).wait_ms {
+        return None;
+    }
+    let is_present = state
+        .node(node)
+        .is_some_and(|node| node.is_up() && node.status.session() == session);
+    Some(if is_present {
+        RenewError::Unheard { unanswered_ms }
+    } else {
+        RenewError::SessionEnded
+    })
 }
 
 type Table = Arc<Mutex<LeaseTable<Reply>>>;

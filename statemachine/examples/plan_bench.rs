@@ -197,6 +197,8 @@ fn package(number: u64) -> PackageSpec {
             start_timeout: Millis(60_000),
             stop_timeout: Millis(10_000),
         },
+        after: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::command::{Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
 use crate::id::{Epoch, Generation, NodeId, PackageName};
 use crate::package::Phase;
+use crate::resource::Need;
 use crate::state::State;
 use crate::time::Millis;
 
@@ -19,6 +20,8 @@ pub struct DesiredSet {
     /// What it is to have stopped and has not reported as ended: the package, and the epoch of its process. The node may
     /// never have heard of it, where it was placed and stopped again while the node was cut off.
     pub stopping: Vec<(PackageName, Epoch)>,
+    /// The links, disks and services that packages of the cluster need: the node's daemon says how these are there.
+    pub watch: Vec<Need>,
 }
 
 /// One instance that a node is to run.
@@ -85,5 +88,6 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
         generation: node.generation,
         instances: instances.collect(),
         stopping: stopping.collect(),
+        watch: state.needed().cloned().collect(),
     })
 }

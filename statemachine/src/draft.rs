@@ -122,6 +122,12 @@ impl<'a> Draft<'a> {
         self.touched.insert(node);
     }
 
+    /// Marks the desired sets of all nodes that are up as changed: what they are to look at has.
+    pub(crate) fn touch_all(&mut self) {
+        let up = self.state.nodes.iter().filter(|(_, node)| node.is_up());
+        self.touched.extend(up.map(|(number, _)| NodeIx(number)));
+    }
+
     pub(crate) fn effect(&mut self, effect: Effect) {
         self.effects.push(effect);
     }

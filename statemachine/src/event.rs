@@ -8,13 +8,14 @@ mod text;
 use alloc::format;
 use alloc::string::String;
 
-use crate::command::{EndCause, Mode, Wish};
+use crate::command::{EndCause, Mode, Output, Wish};
 use crate::digest::{Feed, Hasher};
 use crate::id::{Epoch, GroupName, Index, MemberId, NodeName, PackageName, SessionId};
 use crate::reason::Reason;
+use crate::resource::Need;
 use crate::time::{Millis, Timestamp};
 
-pub(crate) use text::{mode_word, wish_word};
+pub(crate) use text::{mode_word, output_word, wish_word};
 
 /// An event's place in the one order of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,13 +145,17 @@ pub enum EventKind {
         epoch: Epoch,
         delay: Millis,
         after: Placement,
+        /// In a free-run group, where all are active: whether its output is released.
+        output: Option<Output>,
     },
-    /// A standby was told to be active, in place.
+    /// A standby was told to be active, in place; in a free-run group its output is released.
     Promoted {
         package: PackageName,
         node: NodeName,
         epoch: Epoch,
         from: Option<NodeName>,
+        /// In a free-run group: released.
+        output: Option<Output>,
     },
     /// It has answered that it is in its mode.
     Started {
@@ -158,6 +163,8 @@ pub enum EventKind {
         node: NodeName,
         mode: Mode,
         epoch: Epoch,
+        /// In a free-run group, where all are active: whether its output is released.
+        output: Option<Output>,
     },
     /// It was taken out of its node's desired set.
     Stopping {
@@ -200,6 +207,19 @@ pub enum EventKind {
         group: GroupName,
         active: PackageName,
         ready: u32,
+        wanted: u32,
+    },
+    /// A link, a disk or a service of a node came up or went down.
+    ResourceChanged {
+        node: NodeName,
+        need: Need,
+        up: bool,
+        detail: String,
+    },
+    /// So many members of a group whose members all run do.
+    GroupRuns {
+        group: GroupName,
+        running: u32,
         wanted: u32,
     },
     /// Nobody is active.
@@ -274,6 +294,13 @@ pub enum Proof {
     Confirmed,
 }
 
+/// How a resource of a node is called all over the cluster: `lan:n1/eth1`, `disk:n1/data`.
+#[must_use]
+pub fn resource_id(node: &NodeName, need: &Need) -> String {
+    let name = need.name.trim_start_matches('/');
+    format!("{}:{node}/{name}", need.kind.as_str())
+}
+
 impl Event {
     /// What it is about: `package:NAME`, `group:NAME`, `node:NAME`, `member:ID` or `cluster`.
     #[must_use]
@@ -286,6 +313,9 @@ impl Event {
         | EventKind::RulesCutOff { resource, .. } = &self.kind
         {
             return resource.clone();
+        }
+        if let EventKind::ResourceChanged { node, need, .. } = &self.kind {
+            return resource_id(node, need);
         }
         match (self.kind.package(), self.kind.group(), self.kind.node()) {
             (Some(package), _, _) => format!("package:{package}"),

@@ -5,10 +5,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::command::Mode;
-use crate::event::{EventId, mode_word};
+use crate::event::{EventId, mode_word, output_word};
 use crate::id::{NodeIx, NodeName, PackageName};
-use crate::package::{Package, Phase};
+use crate::package::{Instance, Package, Phase};
 use crate::plan::eligible::Terms;
+use crate::plan::free_run::runs_free;
+use crate::plan::together;
 use crate::reason::Reason;
 use crate::room::SCORE_MAX;
 use crate::state::State;
@@ -74,7 +76,12 @@ pub fn explain(state: &State, name: &PackageName) -> Option<Explanation> {
         let (verdict, reason) = if here == Some(row) {
             (Verdict::Chosen, placed_words(package))
         } else {
-            match terms.obstacle(state, row) {
+            let obstacle = if together::holds(state, package) {
+                together::obstacle(state, number, package, row)
+            } else {
+                terms.obstacle(state, row)
+            };
+            match obstacle {
                 Some(obstacle) => (Verdict::Rejected, obstacle.to_string()),
                 None => (Verdict::Possible, possible_words(state, package, row)),
             }
@@ -106,26 +113,67 @@ fn summary(state: &State, package: &Package) -> String {
     let node = state
         .node_at(instance.node)
         .map_or("an unknown node", |node| node.name.as_str());
-    let mode = mode_word(instance.mode);
+    let mode = manner(state, package, instance);
     let epoch = instance.epoch;
     match &instance.phase {
-        Phase::Running => format!("{name} runs on {node} as {mode} under epoch {epoch}"),
+        Phase::Running => format!(
+            "{name} runs on {node} as {mode} under epoch {epoch}{}",
+            fitness_words(instance)
+        ),
         Phase::Starting if instance.delay.0 > 0 => {
             format!(
                 "{name} starts on {node} as {mode} after a pause of {} ms, because it failed there",
                 instance.delay.0
             )
         }
+        Phase::Starting if instance.held => match state
+            .packages_by_name
+            .get(name)
+            .and_then(|number| together::waits_for(state, *number))
+        {
+            Some(earlier) => format!(
+                "{name} has its place on {node} and starts once {} of its group is ready there",
+                earlier.name()
+            ),
+            None => format!("{name} has its place on {node} and starts next"),
+        },
         Phase::Starting => format!("{name} starts on {node} as {mode}: its daemon has not answered yet"),
         Phase::Changing { from } => {
             format!(
                 "{name} on {node} was told to be {mode} and has not answered yet; it was {}",
-                mode_word(*from)
+                if instance.mode == *from {
+                    "inhibited"
+                } else {
+                    mode_word(*from)
+                }
             )
         }
         Phase::Failing { .. } => format!("{name} failed on {node}: its end is not proven yet"),
         Phase::Stopping { why } => format!("{name} is being stopped on {node}: {why}"),
         Phase::Stranded => format!("{name} was {mode} on {node}, which is lost, and may still run there"),
+    }
+}
+
+/// What a standby says of how fit it is to be promoted.
+fn fitness_words(instance: &Instance) -> String {
+    match instance.score.filter(|_| instance.stands_by()) {
+        None => String::new(),
+        Some(score) if score < 0 => {
+            format!(
+                "; it says that it must not be promoted (score {score}), so only `promote` by hand makes it take over"
+            )
+        }
+        Some(score) => format!("; it says how fit it is to be promoted: score {score}, the highest is chosen"),
+    }
+}
+
+/// The mode of an instance in words, with its output where all of its group are active.
+fn manner(state: &State, package: &Package, instance: &Instance) -> String {
+    let mode = mode_word(instance.mode);
+    if instance.mode == Mode::Active && runs_free(state, package) {
+        format!("{mode} with its output {}", output_word(instance.output))
+    } else {
+        mode.to_string()
     }
 }
 
@@ -169,7 +217,15 @@ fn next(state: &State, package: &Package) -> Vec<String> {
                 (Phase::Stranded, _) => next.push(format!(
                     "`confirm-down {node}` once the node is surely off, or let it return"
                 )),
+                (Phase::Running, Mode::Active) if instance.stands_by() => {
+                    next.push(format!("`promote {name}` releases its output instead of the other's"));
+                }
                 (Phase::Running, Mode::Standby) => next.push(format!("`promote {name}` makes it the active one")),
+                (Phase::Running, Mode::Active) if together::holds(state, package) => {
+                    next.push(format!(
+                        "`move {name} --to NODE` places its whole group on another node"
+                    ));
+                }
                 (Phase::Running, Mode::Active | Mode::Test) => {
                     next.push(format!("`move {name} --to NODE` places it on another node"));
                 }
@@ -200,6 +256,9 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         | Reason::NotAllowed
         | Reason::NoRoom
         | Reason::Surplus { .. }
-        | Reason::ModeChange { .. } => "its daemon reports its end".to_string(),
+        | Reason::ModeChange { .. }
+        | Reason::GroupLeaves { .. }
+        | Reason::NeedLost { .. }
+        | Reason::GroupMoves { .. } => "its daemon reports its end".to_string(),
     }
 }

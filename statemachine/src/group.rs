@@ -8,6 +8,7 @@ use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
 use crate::id::{Epoch, GroupName, Index, NodeIx, PackageIx};
 use crate::package::{Package, Phase};
+use crate::reason::Reason;
 use crate::time::Timestamp;
 
 /// A group's definition and what the manager remembers of it.
@@ -33,6 +34,19 @@ pub struct Group {
     pub health: Health,
     /// The last event about it.
     pub trail: Option<EventId>,
+    /// A together group has to leave this node: its members are stopped one after another, and nothing of it starts.
+    pub leaving: Option<Leaving>,
+}
+
+/// Where a together group may not stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Where it is.
+    pub node: NodeIx,
+    /// Why its members are stopped.
+    pub why: Reason,
+    /// The event that says so.
+    pub cause: Option<EventId>,
 }
 
 /// How it came that nobody is active any more.
@@ -148,6 +162,7 @@ impl Feed for Group {
             exhausted,
             health,
             trail,
+            leaving,
         } = self;
         spec.feed(hasher);
         changed.feed(hasher);
@@ -164,6 +179,12 @@ impl Feed for Group {
             Health::Lost => 3,
         });
         trail.feed(hasher);
+        // Fed only where it is, so that logs from before it was kept have the same digests.
+        if let Some(Leaving { node, why, cause }) = leaving {
+            node.feed(hasher);
+            why.feed(hasher);
+            cause.feed(hasher);
+        }
     }
 }
 

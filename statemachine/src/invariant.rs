@@ -8,11 +8,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cluster::StartGate;
+use crate::command::{Mode, Output};
 use crate::digest::digest;
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::{Instance, Package, Phase};
-use crate::plan::{eligible, place};
+use crate::plan::{eligible, free_run, needs, place, together};
 use crate::reason::Reason;
 use crate::room::Room;
 use crate::snapshot::{from_stored, to_stored};
@@ -30,9 +31,11 @@ pub struct Violation {
 
 type Check = fn(&State) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 11] = [
     ("one_holder_per_unit", one_holder_per_unit),
+    ("outputs_follow_groups", outputs_follow_groups),
     ("members_apart", members_apart),
+    ("members_together", members_together),
     ("epochs_unique", epochs_unique),
     ("sessions_present", sessions_present),
     ("only_where_allowed", only_where_allowed),
@@ -57,9 +60,9 @@ fn instances(state: &State) -> impl Iterator<Item = (PackageIx, &Package, &Insta
     rows.filter_map(|(number, package)| Some((PackageIx(number), package, package.instance.as_ref()?)))
 }
 
-/// I1: of a group at most one instance was granted to be active and is not proven to have ended.
+/// I1: of a group at most one instance was granted to be active (of a free-run group: released) and is not proven to have ended.
 fn one_holder_per_unit(state: &State) -> Result<(), String> {
-    for group in state.groups() {
+    for group in state.groups().filter(|group| group.is_unit()) {
         let members = state.group_members(group);
         let holders = members
             .filter(|(_, package)| package.instance.as_ref().is_some_and(Instance::holds_unit))
@@ -71,9 +74,28 @@ fn one_holder_per_unit(state: &State) -> Result<(), String> {
     Ok(())
 }
 
+/// Only what is active is released (I14), all that is active is, but for the waiting members of free-run groups; and
+/// nothing of such a group is a standby.
+fn outputs_follow_groups(state: &State) -> Result<(), String> {
+    for (_, package, instance) in instances(state) {
+        let free = free_run::runs_free(state, package);
+        let right = match (instance.mode, instance.output) {
+            (Mode::Active, Output::Released) | (Mode::Test, Output::Inhibited) => true,
+            (Mode::Active, Output::Inhibited) => free,
+            (Mode::Standby, Output::Inhibited) => !free,
+            (Mode::Standby | Mode::Test, Output::Released) => false,
+        };
+        if !right {
+            let (mode, output) = (instance.mode, instance.output);
+            return Err(format!("{} is {mode:?}, its output {output:?}", package.name()));
+        }
+    }
+    Ok(())
+}
+
 /// Members of a group never share a node.
 fn members_apart(state: &State) -> Result<(), String> {
-    for group in state.groups() {
+    for group in state.groups().filter(|group| !group.is_together()) {
         let mut nodes = BTreeSet::new();
         for (_, package) in state.group_members(group) {
             let Some(instance) = &package.instance else { continue };
@@ -87,6 +109,31 @@ fn members_apart(state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Members of a together group are on one node, tests apart; and only such a member is held back.
+fn members_together(state: &State) -> Result<(), String> {
+    for group in state.groups().filter(|group| group.is_together()) {
+        let home = together::home(state, group);
+        for (_, package) in state.group_members(group) {
+            let node = package
+                .instance
+                .as_ref()
+                .filter(|it| it.mode != Mode::Test)
+                .map(|it| it.node);
+            if node.is_some() && node != home {
+                return Err(format!("{} is not with its group {}", package.name(), group.name()));
+            }
+        }
+    }
+    let held = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
+        let group = package.group.and_then(|group| state.group_at(group));
+        instance.held && !group.is_some_and(|group| group.is_together())
+    };
+    match instances(state).find(held) {
+        None => Ok(()),
+        Some((_, package, _)) => Err(format!("{} waits for a turn that it never gets", package.name())),
+    }
 }
 
 /// I2: no epoch was drawn twice, and none that was not drawn is in use.
@@ -125,10 +172,16 @@ fn sessions_present(state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// I13: what goes on runs as wished, on a node of its list that is not drained.
+/// I13: what goes on runs as wished, on a node of its list that is not drained and has lost nothing that it needs; members of a together group stop in turns.
 fn only_where_allowed(state: &State) -> Result<(), String> {
-    for (_, package, instance) in instances(state).filter(|(_, _, instance)| instance.is_live()) {
+    let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
+        instance.is_live() && !together::takes_turns(state, package)
+    };
+    for (_, package, instance) in instances(state).filter(due) {
         let drained = state.node_at(instance.node).is_some_and(|node| node.drain);
+        if let Some((why, _)) = needs::lost(state, package, instance.node) {
+            return Err(format!("{} goes on although {why}", package.name()));
+        }
         if drained || !eligible::is_listed(state, package, instance.node) {
             return Err(format!("{} is on a node where it may not be", package.name()));
         }
@@ -220,6 +273,9 @@ fn indexes_follow_rows(state: &State) -> Result<(), String> {
         if state.rooms.get(number) != Room::of(node, &state.dimensions) {
             return Err(format!("the room of {} is out of date", node.name));
         }
+    }
+    if state.needs != again.needs {
+        return Err(format!("needs {:?}, by the rows {:?}", state.needs, again.needs));
     }
     let groups = state.groups.iter().zip(again.groups.iter());
     let torn: Vec<_> = groups.filter(|((_, a), (_, b))| a.members != b.members).collect();

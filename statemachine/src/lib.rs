@@ -65,6 +65,7 @@ mod plan;
 pub mod preview;
 pub mod reason;
 mod requests;
+pub mod resource;
 mod room;
 pub mod rules;
 pub mod snapshot;

@@ -11,6 +11,7 @@ use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
 use crate::id::{Generation, Index, NodeId, NodeName, PackageIx, SessionId};
 use crate::load::Loads;
+use crate::resource::Resources;
 use crate::time::{Millis, Timestamp};
 
 /// Values of a node that people and programs may set: so many at most, each of at most [`ATTRIBUTE_BYTES_MAX`].
@@ -120,6 +121,8 @@ pub struct Node {
     pub planned: Loads,
     /// The last event about it.
     pub trail: Option<EventId>,
+    /// What its daemon says of its links, disks and services.
+    pub resources: Resources,
 }
 
 impl Node {
@@ -289,6 +292,7 @@ impl Feed for Node {
             instances,
             planned,
             trail,
+            resources,
         } = self;
         id.feed(hasher);
         name.feed(hasher);
@@ -316,5 +320,6 @@ impl Feed for Node {
                 Containment::Group => 2,
             });
         }
+        resources.feed(hasher);
     }
 }

@@ -102,6 +102,15 @@ pub struct Instance {
     pub load: Loads,
     /// What its daemon last said of it, for people.
     pub detail: Arc<str>,
+    /// Whether what it sends reaches the outside. In a free-run group all members are active and one is released: what
+    /// may be there only once is the release.
+    pub output: Output,
+    /// How fit it said it is to be promoted; negative: it must not be. None: it has not said.
+    pub score: Option<i64>,
+    /// It said that it is busy: shedding passes it over.
+    pub busy: bool,
+    /// It has its place in its together group and its turn has not come: its node is not told of it yet.
+    pub held: bool,
 }
 
 /// What is known of an instance.
@@ -131,10 +140,27 @@ pub enum Phase {
 }
 
 impl Instance {
-    /// Whether it is what its unit's other instances wait for: active, and not proven to have ended.
+    /// Whether it is what its unit's other instances wait for: active with its output released, and not proven to have
+    /// ended.
     #[must_use]
     pub fn holds_unit(&self) -> bool {
-        self.mode == Mode::Active
+        self.mode == Mode::Active && self.output == Output::Released
+    }
+
+    /// Whether it waits to take its unit over: a standby, or in a free-run group one whose output is inhibited.
+    #[must_use]
+    pub fn stands_by(&self) -> bool {
+        match self.mode {
+            Mode::Standby => true,
+            Mode::Active => self.output == Output::Inhibited,
+            Mode::Test => false,
+        }
+    }
+
+    /// Whether it runs as others of a free-run group do, and its output alone is inhibited.
+    #[must_use]
+    pub fn is_inhibited(&self) -> bool {
+        self.mode == Mode::Active && self.output == Output::Inhibited
     }
 
     /// Whether it is to go on: neither stopping nor failing nor stranded.
@@ -150,7 +176,8 @@ impl Instance {
     #[must_use]
     pub fn is_desired(&self) -> bool {
         match self.phase {
-            Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } => true,
+            Phase::Starting => !self.held,
+            Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } => true,
             Phase::Stopping { .. } | Phase::Stranded => false,
         }
     }
@@ -164,17 +191,15 @@ impl Instance {
     /// Whether what it sends reaches the outside.
     #[must_use]
     pub fn output(&self) -> Output {
-        match self.mode {
-            Mode::Active => Output::Released,
-            Mode::Standby | Mode::Test => Output::Inhibited,
-        }
+        self.output
     }
 
     /// Whether the loss of its node proves nothing: it may go on without a quorum, or must not be taken over unproven.
     #[must_use]
     pub fn outlives_lease(&self, package: &Package) -> bool {
         let fenced = package.spec.safety == Fencing::Fenced || self.spec.safety == Fencing::Fenced;
-        self.holds_unit() && (fenced || self.spec.on_quorum_loss == OnQuorumLoss::Freeze)
+        // What is held was never told to start.
+        self.holds_unit() && !self.held && (fenced || self.spec.on_quorum_loss == OnQuorumLoss::Freeze)
     }
 }
 
@@ -330,6 +355,10 @@ impl Feed for Instance {
             revision,
             load,
             detail,
+            output: _,
+            score,
+            busy,
+            held,
         } = self;
         node.feed(hasher);
         session.feed(hasher);
@@ -342,6 +371,20 @@ impl Feed for Instance {
         revision.feed(hasher);
         load.feed(hasher);
         detail.feed(hasher);
+        // Fed only where they say something, so that logs from before they were kept have the same digests.
+        if self.is_inhibited() {
+            hasher.word(1);
+        }
+        if let Some(score) = score {
+            hasher.word(2);
+            hasher.word(score.cast_unsigned());
+        }
+        if *busy {
+            hasher.word(3);
+        }
+        if *held {
+            hasher.word(4);
+        }
     }
 }
 

@@ -58,6 +58,8 @@ pub enum Action {
     Stop,
     /// A standby becomes active in place.
     Promote,
+    /// The output of a member of a free-run group is released in place.
+    Release,
     /// The active one becomes standby on its node, by a stop and a start.
     Demote,
     /// It is stopped and started on its node.
@@ -74,6 +76,7 @@ impl Action {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Promote => "promote",
+            Self::Release => "release",
             Self::Demote => "demote",
             Self::Restart => "restart",
             Self::Move => "move",
@@ -126,8 +129,9 @@ pub fn preview_loss(state: &State, node: &NodeName) -> Result<Preview, Rejection
 /// The term of all simulated entries; nothing but a lost node is compared with it.
 const TERM: Term = Term(u64::MAX);
 
-/// Rounds of obedience: each stop, start and promotion takes one; more would be a plan that never rests.
-const ROUNDS_MAX: u32 = 64;
+/// Rounds of obedience: each stop, start and promotion takes one, and the members of a together group take turns; more
+/// would be a plan that never rests.
+const ROUNDS_MAX: u32 = 256;
 
 /// A clone of the state in which commands are applied.
 struct Run {
@@ -223,7 +227,7 @@ impl Run {
             }
         }
         let stops = |step: &Step| match step.action {
-            Action::Start | Action::Promote => false,
+            Action::Start | Action::Promote | Action::Release => false,
             Action::Stop | Action::Demote | Action::Restart | Action::Move => true,
         };
         Preview {
@@ -278,6 +282,7 @@ impl Run {
 fn obedient(package: &Package) -> Option<Observation> {
     let instance = package.instance.as_ref()?;
     let state = match instance.phase {
+        Phase::Starting if instance.held => return None,
         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
         Phase::Stopping { .. } | Phase::Failing { .. } => InstanceState::Ended {
             cause: EndCause::Requested,
@@ -296,6 +301,9 @@ fn obedient(package: &Package) -> Option<Observation> {
 fn action_between(was: &Instance, is: &Instance) -> Option<Action> {
     if was.node != is.node {
         return Some(Action::Move);
+    }
+    if was.start == is.start && was.is_inhibited() && is.holds_unit() {
+        return Some(Action::Release);
     }
     match (was.mode, is.mode) {
         (Mode::Standby, Mode::Active) if was.start == is.start => Some(Action::Promote),

@@ -9,7 +9,7 @@ use core::fmt;
 pub use crate::snapshot::v1::{Obstacles, Reason};
 
 use crate::digest::{Feed, Hasher};
-use crate::id::PackageName;
+use crate::id::{NodeName, PackageName};
 use crate::package::PackageState;
 
 impl Reason {
@@ -17,7 +17,9 @@ impl Reason {
     #[must_use]
     pub fn idle_state(&self) -> PackageState {
         match self {
-            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } => PackageState::Waiting,
+            Self::WaitsForNodes | Self::NoNode { .. } | Self::Exhausted { .. } | Self::GroupLeaves { .. } => {
+                PackageState::Waiting
+            }
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
             | Self::Removed
@@ -29,7 +31,9 @@ impl Reason {
             | Self::NotAllowed
             | Self::NoRoom
             | Self::Surplus { .. }
-            | Self::ModeChange { .. } => PackageState::Stopped,
+            | Self::ModeChange { .. }
+            | Self::NeedLost { .. }
+            | Self::GroupMoves { .. } => PackageState::Stopped,
         }
     }
 
@@ -49,8 +53,17 @@ impl Reason {
             | Self::NotAllowed
             | Self::NoRoom
             | Self::Surplus { .. }
-            | Self::ModeChange { .. } => false,
+            | Self::ModeChange { .. }
+            | Self::GroupMoves { .. }
+            | Self::NeedLost { .. }
+            | Self::GroupLeaves { .. } => false,
         }
+    }
+
+    /// Whether a stop for this reason is a failure, so that what takes over is a failover.
+    #[must_use]
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::NeedLost { .. })
     }
 
     /// Whether it is of the same kind, whatever its numbers: no second event says so.
@@ -89,6 +102,16 @@ impl fmt::Display for Reason {
             Self::NotAllowed => f.write_str("its definition does not allow this node any more"),
             Self::NoRoom => f.write_str("its load has grown beyond what its node has left"),
             Self::Surplus { wanted } => write!(f, "its group wants only {wanted} running"),
+            Self::GroupMoves { package } => {
+                write!(f, "{package} failed too often here, and its group moves as one")
+            }
+            Self::NeedLost { need } => write!(f, "it needs {need}, which is down there"),
+            Self::GroupLeaves { node } => {
+                write!(
+                    f,
+                    "its group is leaving {node} and is placed once nothing of it is left there"
+                )
+            }
             Self::ModeChange { to } => write!(f, "it is to run {}", crate::event::mode_word(*to)),
         }
     }
@@ -109,6 +132,8 @@ impl fmt::Display for Obstacles {
             full,
             peers,
             banned,
+            apart,
+            unmet,
         } = *self;
         let parts = [
             (down, "not up"),
@@ -117,6 +142,8 @@ impl fmt::Display for Obstacles {
             (full, "without room"),
             (peers, "with another member of its group"),
             (banned, "where it failed too often"),
+            (apart, "where the others of its group are not"),
+            (unmet, "without what it needs"),
         ];
         let mut first = true;
         for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
@@ -155,6 +182,35 @@ pub enum Obstacle {
         /// How often.
         failures: u32,
     },
+    /// Something that it needs is not known to be up.
+    Unmet {
+        /// What.
+        need: String,
+        /// What its daemon says of it, where it has said anything.
+        detail: Option<String>,
+    },
+    /// The others of its together group are elsewhere.
+    Apart {
+        /// Where.
+        node: NodeName,
+    },
+}
+
+impl Obstacles {
+    /// Counts a node for what is in the way there.
+    pub(crate) fn count(&mut self, obstacle: &Obstacle) {
+        let count = match obstacle {
+            Obstacle::Down => &mut self.down,
+            Obstacle::Drained => &mut self.drained,
+            Obstacle::NotListed => &mut self.not_listed,
+            Obstacle::NoRoom { .. } => &mut self.full,
+            Obstacle::Peer { .. } => &mut self.peers,
+            Obstacle::Banned { .. } => &mut self.banned,
+            Obstacle::Apart { .. } => &mut self.apart,
+            Obstacle::Unmet { .. } => &mut self.unmet,
+        };
+        *count = count.saturating_add(1);
+    }
 }
 
 impl fmt::Display for Obstacle {
@@ -177,6 +233,17 @@ impl fmt::Display for Obstacle {
             Self::Banned { failures } => {
                 write!(f, "it failed there {failures} times; `clear` it to try again")
             }
+            Self::Unmet {
+                need,
+                detail: Some(detail),
+            } => write!(f, "it needs {need}, which is down there: {detail}"),
+            Self::Unmet { need, detail: None } => {
+                write!(
+                    f,
+                    "it needs {need}, of which the node's daemon has not said anything yet"
+                )
+            }
+            Self::Apart { node } => write!(f, "its group is together, and something of it is on {node}"),
         }
     }
 }

@@ -14,17 +14,18 @@ use crate::package::{Package, Rank};
 use crate::plan::account;
 use crate::reason::Reason;
 use crate::requests::Requests;
+use crate::resource::Needs;
 use crate::room::Rooms;
 use crate::rules::RuleSet;
 use crate::store::{Shards, Table};
 use crate::time::Timestamp;
 
-/// What can be active only once.
+/// What is planned as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unit {
     /// A package without a group.
     Package(PackageIx),
-    /// A duplex group.
+    /// A group: of most kinds only one member may be active.
     Group(GroupIx),
 }
 
@@ -77,6 +78,8 @@ pub struct State {
     pub(crate) deadlines: Arc<BTreeSet<(Timestamp, Deadline)>>,
     /// The rules of [`Cluster::rules`], read and checked.
     pub(crate) rules: Arc<RuleSet>,
+    /// What packages need of their nodes, and where it is up.
+    pub(crate) needs: Needs,
 }
 
 impl State {
@@ -104,6 +107,7 @@ impl State {
             waiting: Arc::new(BTreeSet::new()),
             deadlines: Arc::new(BTreeSet::new()),
             rules: Arc::default(),
+            needs: Needs::default(),
         }
     }
 
@@ -184,6 +188,11 @@ impl State {
         self.packages.get(package.0)
     }
 
+    /// What packages of this cluster need of their nodes: what every daemon looks at.
+    pub fn needed(&self) -> impl Iterator<Item = &crate::resource::Need> {
+        self.needs.wanted.keys()
+    }
+
     /// All groups, by name.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         let mut named: Vec<&Group> = self.groups.iter().map(|(_, group)| group).collect();
@@ -211,10 +220,14 @@ impl State {
             .filter_map(|member| Some((*member, self.package_at(*member)?)))
     }
 
-    /// Who has the unit of a package: its group, or itself.
+    /// Who has the unit of a package: its group where only one of that may be active, else itself.
     #[must_use]
     pub fn ownership(&self, package: &Package) -> Ownership {
-        match package.group.and_then(|group| self.group_at(group)) {
+        match package
+            .group
+            .and_then(|group| self.group_at(group))
+            .filter(|group| group.is_unit())
+        {
             Some(group) => Ownership::of(self.group_members(group)),
             None => match self.packages_by_name.get(package.name()) {
                 Some(number) => Ownership::of(core::iter::once((*number, package))),
@@ -297,6 +310,7 @@ impl Feed for State {
             waiting: _,
             deadlines: _,
             rules: _,
+            needs: _,
         } = self;
         applied.feed(hasher);
         at.feed(hasher);

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use statemachine::cluster::StartGate;
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, InstanceReport, InstanceState, Mode, Observation,
-    OnQuorumLoss, RequestId, RestartSpec, Wish,
+    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceReport, InstanceState, InstanceWords,
+    Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Wish,
 };
 use statemachine::group::{Health, Ownership};
 use statemachine::id::{Epoch, GroupName, Index, NodeId, NodeName, PackageName, SessionId, Term};
@@ -88,6 +88,15 @@ enum Step {
         package: u8,
         kind: u8,
     },
+    Link {
+        node: u8,
+        up: bool,
+    },
+    Says {
+        package: u8,
+        score: i8,
+        busy: bool,
+    },
     Nonsense {
         node: u64,
         session: u64,
@@ -128,6 +137,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => small.clone().prop_map(|package| Step::Clear { package }),
         6 => Just(Step::Obey),
         9 => (small.clone(), 0u8..6).prop_map(|(package, kind)| Step::Report { package, kind }),
+        3 => (0u8..4, prop::bool::weighted(0.7)).prop_map(|(node, up)| Step::Link { node, up }),
+        2 => (small.clone(), -2i8..3, any::<bool>()).prop_map(|(package, score, busy)| Step::Says { package, score, busy }),
         1 => (0u64..40, 0u64..40, 0u64..9, 0u64..40).prop_map(
             |(node, session, sequence, epoch)| Step::Nonsense { node, session, sequence, epoch }),
         3 => (0u16..700).prop_map(|seconds| Step::Wait { seconds }),
@@ -154,6 +165,10 @@ fn node(node: u8) -> NodeName {
 
 fn group_name(group: u8) -> String {
     format!("g{group}")
+}
+
+fn kind_of(group: u8) -> GroupKind {
+    [GroupKind::Duplex, GroupKind::FreeRun, GroupKind::Together][usize::from(group % 3)]
 }
 
 fn configure(change: ConfigChange) -> Command {
@@ -221,6 +236,8 @@ fn take(world: &mut World, step: &Step) {
             package: package_name(package),
         }),
         Step::Report { package, kind } => report(world, package, kind),
+        Step::Link { node, up } => reported_link(world, node, up),
+        Step::Says { package, score, busy } => says(world, package, score, busy),
         Step::Nonsense {
             node,
             session,
@@ -254,6 +271,16 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             if nodes & 0x80 != 0 {
                 spec.nodes = (0..4).filter(|bit| nodes & (1 << bit) != 0).map(node).collect();
             }
+            let together = |name: &String| {
+                let group = world.state.group(&GroupName::new(name).unwrap());
+                group.is_some_and(|group| group.is_together())
+            };
+            if group.as_ref().is_some_and(together) && nodes & 1 == 0 && package > 0 {
+                spec.after = vec![package_name(package - 1)];
+            }
+            if nodes & 0x60 == 0x60 {
+                spec.needs = vec![link()];
+            }
             spec.run.command = vec![format!("/run{run}")];
             spec.safety = if odd & 7 == 0 { Fencing::Fenced } else { Fencing::Lease };
             spec.on_quorum_loss = if odd & 0x38 == 0 {
@@ -274,6 +301,7 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             failovers,
         } => {
             let mut spec = specs::group(&group_name(group), u32::from(standbys));
+            spec.kind = kind_of(group + u8::from(failovers == 3));
             spec.failovers.attempts = u32::from(failovers);
             configure(ConfigChange::PutGroup(spec))
         }
@@ -399,6 +427,35 @@ fn nonsense(node: u64, session: u64, sequence: u64, epoch: u64) -> Command {
     }
 }
 
+fn says(world: &World, package: u8, score: i8, busy: bool) -> Option<Command> {
+    let name = package_name(package);
+    let words = InstanceWords {
+        package: name.clone(),
+        start: world.package(name.as_str())?.instance.as_ref()?.start,
+        score: Some(i64::from(score)),
+        busy,
+    };
+    world.observe(name.as_str(), vec![Observation::Said(words)])
+}
+
+fn link() -> Need {
+    Need::parse("lan:eth0").unwrap()
+}
+
+fn reported_link(world: &World, node: u8, up: bool) -> Option<Command> {
+    let (node, session) = world.session(&node_name(node))?;
+    Some(Command::Observe {
+        node,
+        session,
+        sequence: world.state.node(node)?.sequence + 1,
+        observations: vec![Observation::Resource(ResourceReport {
+            need: link(),
+            up,
+            detail: "it was looked at".into(),
+        })],
+    })
+}
+
 fn start() -> World {
     let mut world = World::new();
     let create = Command::CreateCluster {
@@ -408,8 +465,10 @@ fn start() -> World {
         api: "127.0.0.1:2".into(),
     };
     let _ = world.apply(create);
-    for group in 0..2 {
-        let _ = world.apply(configure(ConfigChange::PutGroup(specs::group(&group_name(group), 1))));
+    for group in 0..3 {
+        let mut spec = specs::group(&group_name(group), 1);
+        spec.kind = kind_of(group);
+        let _ = world.apply(configure(ConfigChange::PutGroup(spec)));
     }
     for name in 0..3 {
         let command = world.register(&node_name(name), &[("cpu", 100)], &Registration::default());
@@ -421,14 +480,11 @@ fn start() -> World {
 /// Every epoch that was ever granted to be active by a state, with who had it before.
 fn follow_epochs(world: &World, granted: &mut std::collections::BTreeMap<String, Epoch>) {
     for package in world.state.packages() {
-        let Some(instance) = package
-            .instance
-            .as_ref()
-            .filter(|instance| instance.mode == Mode::Active)
-        else {
+        let Some(instance) = package.instance.as_ref().filter(|instance| instance.holds_unit()) else {
             continue;
         };
-        let unit = match package.group.and_then(|group| world.state.group_at(group)) {
+        let group = package.group.and_then(|group| world.state.group_at(group));
+        let unit = match group.filter(|group| group.is_unit()) {
             Some(group) => format!("group {}", group.name()),
             None => format!("package {}", package.name()),
         };
@@ -480,7 +536,8 @@ proptest! {
             let any_placed = wished.into_iter().any(|(_, package)| package.instance.is_some());
             let ownership = world.state.group_members(group).next().map(|(_, package)| world.state.ownership(package));
             if any_placed {
-                prop_assert!(matches!(ownership, Some(Ownership::Held { .. })), "{}: {ownership:?}", group.name());
+                let held = matches!(ownership, Some(Ownership::Held { .. }));
+                prop_assert!(held || !group.is_unit(), "{}: {ownership:?}", group.name());
                 prop_assert!(matches!(group.health, Health::Redundant | Health::Degraded));
             }
         }
@@ -538,6 +595,9 @@ fn heal(world: &mut World) {
             node: node(name),
             drain: false,
         });
+        if let Some(command) = reported_link(world, name, true) {
+            let _ = world.apply(command);
+        }
     }
     let names: Vec<PackageName> = world.state.packages().map(|package| package.name().clone()).collect();
     for package in names {

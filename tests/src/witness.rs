@@ -22,7 +22,9 @@ pub enum Kind {
     Standby,
     /// It runs in test.
     Test,
-    /// It counts as active from here on.
+    /// It does the work of its free-run group beside others, and nothing that it sends reaches the outside.
+    Inhibited,
+    /// It counts as active from here on; in a free-run group: as released.
     Active,
     /// It is still active.
     Beat,
@@ -34,10 +36,11 @@ pub enum Kind {
     Exit,
 }
 
-const KINDS: [(Kind, &str); 8] = [
+const KINDS: [(Kind, &str); 9] = [
     (Kind::Start, "start"),
     (Kind::Standby, "standby"),
     (Kind::Test, "test"),
+    (Kind::Inhibited, "inhibited"),
     (Kind::Active, "active"),
     (Kind::Beat, "beat"),
     (Kind::Overlap, "overlap"),
@@ -201,7 +204,7 @@ pub fn intervals(records: &[Record]) -> Vec<Interval> {
                     done.push(interval);
                 }
             }
-            Kind::Start | Kind::Standby | Kind::Test | Kind::Overlap => {}
+            Kind::Start | Kind::Standby | Kind::Test | Kind::Inhibited | Kind::Overlap => {}
         }
     }
     done.extend(open.into_values());

@@ -67,15 +67,15 @@ impl Failover {
             return;
         };
         match event.kind.as_str() {
-            "promoted" | "placed" | "moved" | "restarted" if !here => {
+            "promoted" | "released" | "placed" | "moved" | "restarted" if !here => {
                 let on = event.node.as_deref().unwrap_or("another node");
-                let word = if event.kind == "promoted" {
-                    "promoted"
-                } else {
-                    "started"
+                let word = match event.kind.as_str() {
+                    "promoted" => "promoted",
+                    "released" => "released",
+                    _ => "started",
                 };
                 // A standby that is started beside the new active one is another story.
-                if unit.active.is_none() && (unit.chosen.is_none() || word == "promoted") {
+                if unit.active.is_none() && (unit.chosen.is_none() || word != "started") {
                     unit.chosen = Some((format!("{package} {word} on {on}"), ms));
                 }
             }

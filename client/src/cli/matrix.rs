@@ -217,7 +217,9 @@ pub(crate) fn word(instance: &Instance, node_lost: bool) -> (String, Tone) {
         instance.mode.as_str(),
         instance.wanted.as_str(),
     ) {
+        ("running", "active", _) if instance.output == "inhibited" => ("inhibited", Tone::Standby),
         ("running", "active", _) => ("ACTIVE", Tone::Good),
+        ("changing", "active", "active") => ("releasing", Tone::Busy),
         ("running", "standby", _) => ("standby", Tone::Standby),
         ("running", mode, _) => (mode, Tone::Plain),
         ("changing", _, "active") => ("promoting", Tone::Busy),

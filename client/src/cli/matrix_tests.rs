@@ -31,6 +31,7 @@ fn package(name: &str, group: Option<&str>, state: &str, instances: &[(&str, &st
     Package {
         name: name.to_owned(),
         group: group.map(str::to_owned),
+        unit: group.unwrap_or(name).to_owned(),
         priority: (name == "clock").then_some(3),
         wish: "start".to_owned(),
         state: state.to_owned(),
@@ -46,6 +47,8 @@ fn package(name: &str, group: Option<&str>, state: &str, instances: &[(&str, &st
                 epoch: 1,
                 since: String::new(),
                 detail: String::new(),
+                score: None,
+                busy: false,
             })
             .collect(),
         definition: None,

@@ -12,6 +12,7 @@ mod failover;
 mod failure;
 mod matrix;
 mod plan;
+mod resources;
 mod rules;
 mod screen;
 mod status;
@@ -80,6 +81,11 @@ pub enum Command {
     Packages {
         /// Only this package.
         package: Option<String>,
+    },
+    /// List everything that is watched or controlled, or show one.
+    Resources {
+        /// Only this one, like `lan:n1/eth1`.
+        resource: Option<String>,
     },
     /// Make the cluster equal to a cluster file: shows the plan first.
     Apply {
@@ -309,6 +315,7 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Status { check: _ } => status::status(screen, client).await,
         Command::Nodes { node } => status::nodes(screen, client, node.as_deref()).await,
         Command::Packages { package } => status::packages(screen, client, package.as_deref()).await,
+        Command::Resources { resource } => resources::resources(screen, client, resource.as_deref()).await,
         Command::Apply { file, options } => apply::apply(screen, client, &file, &options).await,
         Command::Plan { file, fail, drain } => plan::plan(screen, client, file.as_deref(), fail, drain).await,
         Command::Start { package, options } => change::start(screen, client, &package, &options).await,

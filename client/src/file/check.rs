@@ -15,6 +15,7 @@ pub(super) fn check(reader: &mut Reader<'_>, groups: &[ReadGroup], packages: &[R
     check_package_names(reader, packages);
     check_groups_exist(reader, groups, packages);
     check_dimensions(reader, packages);
+    super::relations::check(reader, groups, packages);
 }
 
 fn check_group_names(reader: &mut Reader<'_>, groups: &[ReadGroup]) {

@@ -8,6 +8,7 @@ mod check;
 mod cluster;
 mod package;
 mod reader;
+mod relations;
 mod render;
 mod rules;
 

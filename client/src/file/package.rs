@@ -32,16 +32,10 @@ const PACKAGE: Keys = Keys {
         "restart",
         "start_timeout",
         "stop_timeout",
-    ],
-    later: &[
-        "exclusive",
-        "condition",
+        "after",
         "needs",
-        "preemptible",
-        "limits",
-        "reload",
-        "gate",
     ],
+    later: &["exclusive", "condition", "preemptible", "limits", "reload", "gate"],
 };
 const RUN: Keys = Keys {
     place: "run",
@@ -71,6 +65,7 @@ pub(super) struct ReadPackage {
     pub(super) name_at: usize,
     pub(super) group_at: usize,
     pub(super) load_at: Vec<(String, usize)>,
+    pub(super) after_at: Vec<usize>,
 }
 
 /// One `[[package]]`.
@@ -81,9 +76,11 @@ pub(super) fn read_package(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Re
         name_at: table.at,
         group_at: table.at,
         load_at: Vec::new(),
+        after_at: Vec::new(),
     };
     read_names(reader, table, &mut read);
     read_placement(reader, table, &mut read);
+    super::relations::read(reader, table, &mut read);
     let package = &mut read.definition;
     match table.get("run") {
         None => {
@@ -143,6 +140,8 @@ fn empty() -> PackageDefinition {
         restart: default_restart(),
         start_timeout: default_start_timeout(),
         stop_timeout: default_stop_timeout(),
+        after: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

@@ -70,6 +70,12 @@ fn render_package(text: &mut String, package: &PackageDefinition) {
     if !package.nodes.is_empty() {
         pair(text, "nodes", &list(&package.nodes));
     }
+    if !package.after.is_empty() {
+        pair(text, "after", &list(&package.after));
+    }
+    if !package.needs.is_empty() {
+        pair(text, "needs", &list(&package.needs));
+    }
     if !package.enabled {
         pair(text, "enabled", "false");
     }

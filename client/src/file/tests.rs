@@ -56,6 +56,26 @@ stop_timeout = "90s"
 [[package]]
 name = "clock"
 run.command = ["/usr/bin/clock"]
+
+[[group]]
+name = "shop"
+kind = "together"
+
+[[package]]
+name = "db"
+group = "shop"
+needs = ["lan:eth1", "disk:/data", "service:store"]
+run.command = ["/usr/bin/db"]
+
+[[package]]
+name = "app"
+group = "shop"
+after = ["db"]
+run.command = ["/usr/bin/app"]
+
+[[group]]
+name = "dual"
+kind = "free-run"
 "#;
 
 #[test]
@@ -122,9 +142,9 @@ run.ocf = "heartbeat:pgsql"
     let expected = r#"3:9: lease: 100ms is out of range: expected 200ms to 1m
 4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes, start_wait, rules or rules_file; did you mean "min_nodes"?
 5:1: "shares" in [cluster] is not supported by this version yet: remove it
-9:8: kind: "duplix": expected "duplex"; did you mean "duplex"?
+9:8: kind: "duplix": expected "duplex", "free-run" or "together"; did you mean "duplex"?
 12:8: group "web" is already defined at line 8: give each its own name
-13:8: kind: "load-share" is not supported by this version yet: expected "duplex"
+13:8: kind: "load-share" is not supported by this version yet: expected "duplex", "free-run" or "together"
 14:12: standbys: expected a whole number from 0 to 1000, found a string
 17:8: name: ' ' can't stand in a name: expected letters, digits, '.', '_' or '-', the first a letter or digit
 18:9: there is no group "wep" in this file: expected one of web; did you mean "web"?
@@ -200,6 +220,77 @@ fn a_definition_without_a_file_is_checked_by_the_same_rules() {
     let errors = check(&config).unwrap_err();
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors.iter().all(|error| error.line == 0 && error.column == 0));
+}
+
+#[test]
+fn what_a_package_says_of_others_and_of_its_node_is_checked() {
+    let text = r#"
+[[group]]
+name = "shop"
+kind = "together"
+
+[[group]]
+name = "pair"
+kind = "duplex"
+
+[[package]]
+name = "db"
+group = "shop"
+needs = ["lan", "disk:data", "lan:eth1", "lan:eth1", "cpu:1"]
+run.command = ["/usr/bin/db"]
+
+[[package]]
+name = "app"
+group = "shop"
+after = ["dv"]
+run.command = ["/usr/bin/app"]
+
+[[package]]
+name = "alone"
+after = ["db"]
+run.command = ["/usr/bin/alone"]
+
+[[package]]
+name = "a"
+group = "pair"
+after = ["db"]
+run.command = ["/usr/bin/a"]
+
+[[package]]
+name = "many"
+group = "shop"
+copies = 2
+after = ["db"]
+run.command = ["/usr/bin/many"]
+"#;
+    let expected = r#"13:10: needs: "lan": expected "lan:INTERFACE", "disk:/MOUNT/POINT" or "service:NAME"
+13:17: needs: disk:data: expected a mount point, like disk:/data
+13:42: needs: "lan:eth1" stands there twice: expected each once
+13:54: needs: "cpu:1": expected "lan:INTERFACE", "disk:/MOUNT/POINT" or "service:NAME"
+19:10: after: group "shop" has no package "dv": expected one of its members; did you mean "db"?
+24:10: after: expected a group of kind "together" around both: order is kept there only
+30:10: after: expected a group of kind "together" around both: order is kept there only
+37:10: after: many has copies, and only one package can have a place in an order
+"#;
+    similar(&errors(text), expected);
+    let circle = r#"[[group]]
+name = "g"
+kind = "together"
+[[package]]
+name = "x"
+group = "g"
+after = ["y"]
+run.command = ["/x"]
+[[package]]
+name = "y"
+group = "g"
+after = ["x"]
+run.command = ["/y"]
+"#;
+    similar(
+        &errors(circle),
+        "7:10: after: none of these could be first, each comes after another: x, y; take one away\n",
+    );
 }
 
 /// Compares line by line, so that a difference is seen at once.

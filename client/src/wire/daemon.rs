@@ -99,6 +99,9 @@ pub struct Renewed {
     pub stopping: Vec<StoppingInstance>,
     /// Peer addresses of all servers.
     pub servers: Vec<String>,
+    /// With the desired set: the resources that packages of the cluster need. The daemon reports how they are on its node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<String>,
 }
 
 /// An instance that a node is to stop, and whose end is not reported yet.
@@ -158,6 +161,39 @@ pub struct Report {
     pub sequence: u64,
     /// In order.
     pub observations: Vec<InstanceObservation>,
+    /// What packages say of themselves, where that has changed; each package's newest words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<InstanceSaid>,
+    /// Links, disks and services of the node that came up or went down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceObservation>,
+}
+
+/// A resource of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceObservation {
+    /// `lan:INTERFACE`, `disk:/MOUNT/POINT` or `service:NAME`.
+    pub resource: String,
+    /// Whether it can be used.
+    pub up: bool,
+    /// For people, at most 500 bytes.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// What an instance says of itself on its control socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSaid {
+    /// Which package.
+    pub package: String,
+    /// The epoch of its process.
+    pub start: u64,
+    /// How fit it is to be promoted; negative: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// Whether it is busy.
+    #[serde(default)]
+    pub busy: bool,
 }
 
 /// An instance changed.

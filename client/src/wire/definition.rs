@@ -48,7 +48,7 @@ pub struct ClusterDefinition {
 pub struct GroupDefinition {
     /// Its name.
     pub name: String,
-    /// `duplex`.
+    /// `duplex`, `free-run` or `together`.
     pub kind: String,
     /// How many standbys are wanted.
     #[serde(default = "one")]
@@ -108,6 +108,12 @@ pub struct PackageDefinition {
     /// From the request to stop to the kill.
     #[serde(default = "default_stop_timeout")]
     pub stop_timeout: DurationText,
+    /// Members of its together group that start before it and stop after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Resources of its node that must be up: `lan:eth1`, `disk:/data`, `service:db`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
 }
 
 /// How a package is run.

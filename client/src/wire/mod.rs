@@ -12,5 +12,6 @@ pub mod event;
 pub mod node;
 pub mod package;
 pub mod plan;
+pub mod resource;
 pub mod rules;
 pub mod status;

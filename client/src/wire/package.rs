@@ -23,6 +23,9 @@ pub struct Package {
     /// Its group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What may be active, or released, only once: its group, or itself where each member of its group runs.
+    #[serde(default)]
+    pub unit: String,
     /// Its rank's given part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
@@ -59,6 +62,12 @@ pub struct Instance {
     /// For people: what the daemon last said of it.
     #[serde(default)]
     pub detail: String,
+    /// How fit it says it is to be promoted; negative: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// Whether it says that it is busy.
+    #[serde(default)]
+    pub busy: bool,
 }
 
 /// `GET /v1/packages/P/explain`.
@@ -104,7 +113,7 @@ pub struct Groups {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// `duplex`.
+    /// `duplex`, `free-run` or `together`.
     pub kind: String,
     /// Standbys wanted.
     pub standbys: u32,

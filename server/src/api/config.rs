@@ -108,13 +108,17 @@ pub fn check_lease(config: &Config) -> Result<(), ApiError> {
 /// # Errors
 /// Every fault of the definition, as a file with it would have.
 pub fn check_package(state: &Cluster, package: &PackageDefinition) -> Result<(), Vec<FileError>> {
+    let mut packages = vec![package.clone()];
+    if !package.after.is_empty() {
+        packages.extend(definition::others_of_group(state, package));
+    }
     client::file::check(&Config {
         cluster: definition::default_cluster(),
         groups: state
             .groups()
             .map(|group| definition::group_to_wire(&group.spec))
             .collect(),
-        packages: vec![package.clone()],
+        packages,
     })
 }
 

@@ -37,7 +37,8 @@ pub fn wall(wall_ms: u64) -> String {
         .map_or_else(|| "unknown".to_owned(), |time| format!("{time:.3}"))
 }
 
-fn moment(moment: Moment) -> String {
+/// A time as people see it.
+pub(super) fn moment(moment: Moment) -> String {
     wall(moment.wall_ms)
 }
 
@@ -111,7 +112,12 @@ pub fn reason(state: &State, package: &Package) -> String {
             .map_or_else(|| "not started yet".to_owned(), |why| why.to_string());
     };
     let node = state.node_at(instance.node).map_or("?", |node| node.name.as_str());
-    let mode = mode_text(instance.mode);
+    let inhibited = if instance.is_inhibited() {
+        ", its output inhibited,"
+    } else {
+        ""
+    };
+    let mode = format!("{}{inhibited}", mode_text(instance.mode));
     match &instance.phase {
         Phase::Starting if instance.delay.0 > 0 => {
             format!(
@@ -119,8 +125,10 @@ pub fn reason(state: &State, package: &Package) -> String {
                 instance.delay.0
             )
         }
+        Phase::Starting if instance.held => format!("on {node}, waiting for those of its group that start before it"),
         Phase::Starting => format!("starting as {mode} on {node}"),
         Phase::Running => format!("{mode} on {node}"),
+        Phase::Changing { from } if *from == instance.mode => format!("{mode} on {node}, its output being released"),
         Phase::Changing { from } => format!("changing from {} to {mode} on {node}", mode_text(*from)),
         Phase::Failing { .. } => format!("failed on {node} and is being killed: {}", instance.detail),
         Phase::Stopping { why } => format!("stopping on {node}: {why}"),
@@ -141,6 +149,7 @@ pub fn package(state: &State, package: &Package) -> wire::package::Package {
     wire::package::Package {
         name: package.spec.name.as_str().to_owned(),
         group: package.spec.group.as_ref().map(|group| group.as_str().to_owned()),
+        unit: unit(state, package).to_owned(),
         priority: package.spec.priority,
         wish: match package.wish {
             Wish::Start => "start",
@@ -152,6 +161,23 @@ pub fn package(state: &State, package: &Package) -> wire::package::Package {
         reason: reason(state, package),
         instances: package.instance.iter().map(|row| instance(state, row)).collect(),
         definition: None,
+    }
+}
+
+/// What may be active only once.
+fn unit<'a>(state: &'a State, package: &'a Package) -> &'a str {
+    let group = package.group.and_then(|group| state.group_at(group));
+    match group.filter(|group| group.is_unit()) {
+        Some(group) => group.name().as_str(),
+        None => package.name().as_str(),
+    }
+}
+
+/// The word for an output.
+pub(super) fn output_text(output: Output) -> &'static str {
+    match output {
+        Output::Released => "released",
+        Output::Inhibited => "inhibited",
     }
 }
 
@@ -171,15 +197,13 @@ fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
             .map_or_else(String::new, |node| node.name.as_str().to_owned()),
         mode: word(mode),
         wanted: word(instance.is_desired().then_some(instance.mode)),
-        output: match instance.output() {
-            Output::Released => "released",
-            Output::Inhibited => "inhibited",
-        }
-        .to_owned(),
+        output: output_text(instance.output()).to_owned(),
         state: text.to_owned(),
         epoch: instance.epoch.0,
         since: moment(instance.since),
         detail: instance.detail.to_string(),
+        score: instance.score,
+        busy: instance.busy,
     }
 }
 
@@ -189,8 +213,8 @@ pub fn group(state: &State, group: &Group) -> wire::package::Group {
         .group_members(group)
         .map(|(number, package)| (number, package.name()))
         .collect();
-    let active = match members
-        .first()
+    let first = members.first().filter(|_| group.is_unit());
+    let active = match first
         .and_then(|(_, name)| state.package(name))
         .map(|first| state.ownership(first))
     {
@@ -199,7 +223,7 @@ pub fn group(state: &State, group: &Group) -> wire::package::Group {
     };
     wire::package::Group {
         name: group.name().as_str().to_owned(),
-        kind: "duplex".to_owned(),
+        kind: super::definition::kind_text(group.spec.kind).to_owned(),
         standbys: group.spec.standbys,
         active: active.map(|(_, name)| name.as_str().to_owned()),
         members: members.iter().map(|(_, name)| name.as_str().to_owned()).collect(),

@@ -2,6 +2,7 @@
 //! not compile until it is carried over.
 
 mod cluster;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,9 @@ use statemachine::time::Millis;
 
 use cluster::{cluster_to_core, cluster_to_wire};
 pub use cluster::{default_cluster, default_cluster_spec};
+pub(super) use parts::kind_text;
+pub use parts::probe_to_wire;
+use parts::{kind_to_core, needs_to_core, probe_to_core};
 
 /// Everything wrong with a definition that came without a file, so without lines.
 #[derive(Debug, Default)]
@@ -120,6 +124,21 @@ pub fn package_changes(state: &State, package: &wire::PackageDefinition) -> Resu
     Ok(changes)
 }
 
+/// What is defined beside a package in its group: what it says of others is about these.
+pub fn others_of_group(state: &State, package: &wire::PackageDefinition) -> Vec<wire::PackageDefinition> {
+    let name = package.group.as_deref().and_then(|group| GroupName::new(group).ok());
+    let members = name
+        .and_then(|name| state.group(&name))
+        .into_iter()
+        .flat_map(|group| state.group_members(group));
+    members
+        .map(|(_, member)| member)
+        .filter(|member| !member.removing && member.spec.copy_of.is_none())
+        .map(|member| package_to_wire(&member.spec, member.name().as_str().to_owned(), 1))
+        .filter(|member| member.name != package.name)
+        .collect()
+}
+
 /// The names under which a definition runs: itself, or its copies.
 pub fn copies_of(state: &State, name: &str) -> Vec<PackageName> {
     state
@@ -178,15 +197,7 @@ fn group_to_core(group: &wire::GroupDefinition, faults: &mut Faults) -> Option<c
     } = group;
     let what = format!("group {name:?}");
     let name = faults.keep(&what, GroupName::new(name));
-    let kind = match kind.as_str() {
-        "duplex" => Some(core::GroupKind::Duplex),
-        other => {
-            faults.say(format!(
-                "{what}: kind {other:?} is not supported by this version yet: expected \"duplex\""
-            ));
-            None
-        }
-    };
+    let kind = kind_to_core(&what, kind, faults);
     Some(core::GroupSpec {
         name: name?,
         kind: kind?,
@@ -202,12 +213,9 @@ pub(super) fn group_to_wire(group: &core::GroupSpec) -> wire::GroupDefinition {
         standbys,
         failovers,
     } = group;
-    let kind = match kind {
-        core::GroupKind::Duplex => "duplex",
-    };
     wire::GroupDefinition {
         name: name.as_str().to_owned(),
-        kind: kind.to_owned(),
+        kind: kind_text(*kind).to_owned(),
         standbys: *standbys,
         failovers: restart_to_wire(failovers),
     }
@@ -231,6 +239,8 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
         restart,
         start_timeout,
         stop_timeout,
+        after,
+        needs,
     } = package;
     let what = format!("package {name:?}");
     let original = faults.keep(&what, PackageName::new(name));
@@ -268,6 +278,11 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
             "{what}: run.command is empty: expected [\"/path/to/program\", \"argument\", …]"
         ));
     }
+    let after: Option<Vec<PackageName>> = after
+        .iter()
+        .map(|name| faults.keep(&what, PackageName::new(name)))
+        .collect();
+    let needs = needs_to_core(&what, needs, faults);
     let probe = probe.as_ref().map(|probe| probe_to_core(&what, probe, faults));
     let wire::RunDefinition {
         command,
@@ -286,6 +301,9 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
     };
     let (Some(original), Some(nodes), Some(safety), Some(on_quorum_loss)) = (original, nodes, safety, on_quorum_loss)
     else {
+        return Vec::new();
+    };
+    let (Some(after), Some(needs)) = (after, needs) else {
         return Vec::new();
     };
     if matches!(group, Some(None)) || matches!(probe, Some(None)) {
@@ -318,6 +336,8 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
             on_quorum_loss,
             restart: restart_to_core(restart),
             run: run.clone(),
+            after: after.clone(),
+            needs: needs.clone(),
         });
     }
     specs
@@ -340,6 +360,8 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         on_quorum_loss,
         restart,
         run,
+        after,
+        needs,
     } = package;
     let core::RunSpec {
         command,
@@ -385,56 +407,8 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         restart: restart_to_wire(restart),
         start_timeout: text(*start_timeout),
         stop_timeout: text(*stop_timeout),
-    }
-}
-
-fn probe_to_core(what: &str, probe: &wire::ProbeDefinition, faults: &mut Faults) -> Option<core::ProbeSpec> {
-    let wire::ProbeDefinition {
-        exec,
-        tcp,
-        http,
-        interval,
-        timeout,
-        failures,
-    } = probe;
-    let kind = match (exec, tcp, http) {
-        (Some(command), None, None) if !command.is_empty() => core::ProbeKind::Exec(command.clone()),
-        (None, Some(address), None) => core::ProbeKind::Tcp(address.clone()),
-        (None, None, Some(url)) => core::ProbeKind::Http(url.clone()),
-        _ => {
-            faults.say(format!("{what}: probe: expected exactly one of exec, tcp and http"));
-            return None;
-        }
-    };
-    Some(core::ProbeSpec {
-        kind,
-        interval: millis(*interval),
-        timeout: millis(*timeout),
-        failures: *failures,
-    })
-}
-
-/// A probe, as a file would say it.
-pub fn probe_to_wire(probe: &core::ProbeSpec) -> wire::ProbeDefinition {
-    let core::ProbeSpec {
-        kind,
-        interval,
-        timeout,
-        failures,
-    } = probe;
-    let (mut exec, mut tcp, mut http) = (None, None, None);
-    match kind {
-        core::ProbeKind::Exec(command) => exec = Some(command.clone()),
-        core::ProbeKind::Tcp(address) => tcp = Some(address.clone()),
-        core::ProbeKind::Http(url) => http = Some(url.clone()),
-    }
-    wire::ProbeDefinition {
-        exec,
-        tcp,
-        http,
-        interval: text(*interval),
-        timeout: text(*timeout),
-        failures: *failures,
+        after: after.iter().map(|name| name.as_str().to_owned()).collect(),
+        needs: needs.iter().map(ToString::to_string).collect(),
     }
 }
 

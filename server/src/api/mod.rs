@@ -18,6 +18,7 @@ pub mod operation;
 pub mod packages;
 pub mod plan;
 pub mod protocol;
+pub mod resources;
 pub mod rules;
 pub mod status;
 pub mod table;

@@ -5,9 +5,9 @@ use client::wire::control::MoveTo;
 use client::wire::definition::PackageDefinition;
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::Done;
-use statemachine::command::{Command, ConfigChange, Mode, Wish};
+use statemachine::command::{Command, ConfigChange, Wish};
 use statemachine::id::{GroupName, NodeName, PackageName};
-use statemachine::package::{Package as Row, PackageState};
+use statemachine::package::{Instance, Package as Row, PackageState};
 use statemachine::state::State as Cluster;
 
 use super::change::{Settled, Terms};
@@ -153,8 +153,8 @@ pub async fn promote(State(api): State<Api>, Path(name): Path<String>, terms: Te
             return removed_meanwhile(&package);
         };
         let text = convert::reason(state, row);
-        match (row.state(), row.instance.as_ref().map(|instance| instance.mode)) {
-            (PackageState::Running, Some(Mode::Active)) => Settled::Done(text),
+        match (row.state(), row.instance.as_ref().is_some_and(Instance::holds_unit)) {
+            (PackageState::Running, true) => Settled::Done(text),
             (PackageState::Failed, _) => Settled::Failed(text),
             _ => Settled::Not(text),
         }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use client::wire::daemon as wire;
 use statemachine::State;
 use statemachine::command::{
-    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, Mode, Observation, Output, RegisterNode,
+    Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Need, Observation,
+    RegisterNode, ResourceReport,
 };
 use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
 use statemachine::time::Millis;
@@ -56,10 +57,14 @@ pub fn report(request: wire::Report) -> Result<Command, String> {
         session,
         sequence,
         observations,
+        said,
+        resources,
     } = request;
     let observations = observations
         .into_iter()
         .map(observation)
+        .chain(said.into_iter().map(words))
+        .chain(resources.into_iter().map(resource))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Command::Observe {
         node: NodeId(node),
@@ -116,6 +121,12 @@ pub fn renewed(state: &State, request: &wire::Renew, grant: RenewalGrant) -> Opt
             })
             .collect(),
         servers: servers(state),
+        watch: desired
+            .watch
+            .iter()
+            .filter(|_| newer)
+            .map(ToString::to_string)
+            .collect(),
     })
 }
 
@@ -152,11 +163,7 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         start: start.0,
         epoch: epoch.0,
         mode: mode_text(*mode).to_owned(),
-        output: match output {
-            Output::Released => "released",
-            Output::Inhibited => "inhibited",
-        }
-        .to_owned(),
+        output: super::convert::output_text(*output).to_owned(),
         delay_ms: delay.0,
         deadline: *deadline,
         reset: *reset,
@@ -235,6 +242,30 @@ fn observation(observed: wire::InstanceObservation) -> Result<Observation, Strin
         start: Epoch(start),
         epoch: Epoch(epoch),
         state,
+        detail,
+    }))
+}
+
+fn words(said: wire::InstanceSaid) -> Result<Observation, String> {
+    let wire::InstanceSaid {
+        package,
+        start,
+        score,
+        busy,
+    } = said;
+    Ok(Observation::Said(InstanceWords {
+        package: PackageName::new(&package).map_err(|error| format!("package {package:?}: {error}"))?,
+        start: Epoch(start),
+        score,
+        busy,
+    }))
+}
+
+fn resource(seen: wire::ResourceObservation) -> Result<Observation, String> {
+    let wire::ResourceObservation { resource, up, detail } = seen;
+    Ok(Observation::Resource(ResourceReport {
+        need: Need::parse(&resource).map_err(|error| format!("resource {error}"))?,
+        up,
         detail,
     }))
 }

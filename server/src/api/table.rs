@@ -6,13 +6,14 @@ use client::wire::event::Events;
 use client::wire::node::{Attributes, Node, Nodes};
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::{Done, Plan, PlanRequest};
+use client::wire::resource::{Resource, Resources};
 use client::wire::rules::Rules;
 use client::wire::status::{Members, Status};
 
 use super::change::WaitQuery;
 use super::events::EventsQuery;
 use super::operation::{Kind, Operation};
-use super::{ReadQuery, config, events, members, nodes, openapi, packages, plan, rules, status};
+use super::{ReadQuery, config, events, members, nodes, openapi, packages, plan, resources, rules, status};
 
 /// All of them. Paths are in the router's language, which is that of OpenAPI, too.
 #[must_use]
@@ -66,6 +67,20 @@ fn reads() -> Vec<Operation> {
         Operation::get("/v1/groups/{group}", "One group.", packages::group)
             .asks::<ReadQuery>()
             .answers::<Group>(),
+        Operation::get(
+            "/v1/resources",
+            "Everything that is watched or controlled: packages, groups, nodes, links, disks, services, the manager.",
+            resources::list,
+        )
+        .asks::<ReadQuery>()
+        .answers::<Resources>(),
+        Operation::get(
+            "/v1/resources/{resource}",
+            "One resource by its id, like lan:n1%2Feth1.",
+            resources::one,
+        )
+        .asks::<ReadQuery>()
+        .answers::<Resource>(),
         Operation::get("/v1/events", "What happened, oldest first.", events::events)
             .asks::<EventsQuery>()
             .answers::<Events>(),

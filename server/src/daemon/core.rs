@@ -9,8 +9,9 @@ mod resetting;
 mod session;
 #[cfg(test)]
 mod tests;
+mod watching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use client::wire::daemon::DesiredInstance;
 
@@ -20,6 +21,7 @@ use super::lease::Lease;
 use super::record::{Place, Record, RecordedInstance};
 use super::report::Reports;
 use super::servers::Servers;
+pub use watching::Condition;
 
 /// Until a server has said otherwise: `R` and `Q` of the default lease.
 const RENEW_MS: u64 = 100;
@@ -44,6 +46,8 @@ pub struct Facts {
     pub containment: Option<String>,
     /// The lease that a planned restart asks for.
     pub restart_lease_ms: u64,
+    /// What the node file wants to have looked at beside what packages need.
+    pub monitor: BTreeSet<String>,
     /// Random, new with each daemon process: nonces count up from it.
     pub seed: u64,
 }
@@ -114,6 +118,7 @@ pub struct Daemon {
     pub(super) reset: Option<resetting::Due>,
     /// The deadline after which that was done last: once for each.
     pub(super) reset_after_ns: u64,
+    pub(super) watching: watching::Watching,
 }
 
 impl Daemon {
@@ -153,6 +158,7 @@ impl Daemon {
             cut_off_ms: None,
             reset: None,
             reset_after_ns: 0,
+            watching: watching::Watching::default(),
         };
         let mut actions = Vec::new();
         match found {
@@ -170,6 +176,7 @@ impl Daemon {
             }
             None => actions.push(DaemonAction::Record),
         }
+        daemon.begin_watching(&mut actions);
         daemon.settle(now_ns, &mut actions);
         (daemon, actions)
     }
@@ -309,6 +316,7 @@ pub fn step(daemon: &mut Daemon, now_ns: u64, event: DaemonEvent) -> Vec<DaemonA
         DaemonEvent::News { key, process, news } => daemon.hear(&key, process, news, now_ns, &mut actions),
         DaemonEvent::Gone { key, process } => daemon.gone(&key, process, now_ns),
         DaemonEvent::Probed { key, serial, error } => daemon.probed(&key, serial, error, now_ns, &mut actions),
+        DaemonEvent::Looked(found) => daemon.looked(found),
         DaemonEvent::Stop => {
             daemon.ending = Some(Ending::Leave {
                 until_ns: None,
@@ -332,6 +340,7 @@ impl Daemon {
             Phase::Serving => {
                 self.reconcile(now_ns, actions);
                 self.renew(now_ns, actions);
+                self.tell_conditions();
                 self.report(now_ns, actions);
             }
         }

@@ -1,10 +1,12 @@
 //! All that wakes the daemon, and all that it can do: two closed lists.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use client::wire::daemon::{Extend, Leave, Register, Registered, Renew, Renewed, Report};
 use client::wire::definition::ProbeDefinition;
 
+use super::core::Condition;
 use super::instance::InstanceKey;
 use crate::supervisor::protocol::{News, Order, ProcessId, Spec};
 
@@ -106,6 +108,8 @@ pub enum DaemonEvent {
         /// What is wrong.
         error: Option<String>,
     },
+    /// Links, disks and services of this node were looked at; those that are another way than they were.
+    Looked(BTreeMap<String, Condition>),
     /// Stop everything in order and leave.
     Stop,
     /// Let everything run on: another daemon follows at once.
@@ -117,6 +121,11 @@ pub enum DaemonEvent {
 pub enum DaemonAction {
     /// Write the record. Stands before everything that it must be true for.
     Record,
+    /// Look at these links, disks and services from now on.
+    Watch {
+        /// As packages name them: `lan:eth1`, `disk:/data`, `service:db`.
+        names: BTreeSet<String>,
+    },
     /// Spawn a supervisor; it waits for "go".
     Spawn {
         /// Whose.

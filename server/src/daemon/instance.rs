@@ -5,7 +5,7 @@ use client::wire::definition::ProbeDefinition;
 
 use super::record::RecordedInstance;
 use crate::supervisor::clock::ms;
-use crate::supervisor::protocol::{EndCause, Ended, ProcessId};
+use crate::supervisor::protocol::{EndCause, Ended, ProcessId, Words};
 use std::path::PathBuf;
 
 /// A starting package is probed at first after this, then less and less often up to its interval: ready is to be seen
@@ -109,6 +109,20 @@ pub struct Instance {
     pub connected: bool,
     /// Its probe.
     pub probe: ProbeState,
+    /// What it says of itself.
+    pub said: Said,
+}
+
+/// What a package says of itself, on its way to the manager.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// What it said last.
+    pub now: Words,
+    /// What the manager was told last.
+    pub told: Words,
+    /// When the manager may be told again: each report is an entry of the log, so a package that says much is told of
+    /// now and then.
+    pub due_ns: u64,
 }
 
 impl Instance {
@@ -130,6 +144,7 @@ impl Instance {
             cgroup: None,
             connected: false,
             probe: ProbeState::default(),
+            said: Said::default(),
         }
     }
 
@@ -149,6 +164,7 @@ impl Instance {
             cgroup: recorded.cgroup.clone(),
             connected: false,
             probe: ProbeState::default(),
+            said: Said::default(),
         }
     }
 
@@ -220,7 +236,8 @@ impl Instance {
         let probed = matches!(self.stage, Stage::Running | Stage::Starting { launched: true, .. })
             && self.probe_definition().is_some();
         let probe = probed.then(|| self.probe.asked.map_or(self.probe.next_ns, |(_, until)| until));
-        own.into_iter().chain(probe).min()
+        let said = (self.said.now != self.said.told).then_some(self.said.due_ns);
+        own.into_iter().chain(probe).chain(said).min()
     }
 
     /// What the manager is told of it.

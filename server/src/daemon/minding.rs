@@ -1,18 +1,23 @@
 //! Times of single instances: starts and changes that take too long, and probes. Pure; part of [`core`](super::core).
 
+use client::wire::daemon::InstanceSaid;
+
 use super::core::Daemon;
 use super::event::DaemonAction;
-use super::instance::{InstanceKey, Stage};
+use super::instance::{InstanceKey, Said, Stage};
 use crate::supervisor::clock::ms;
 use crate::supervisor::protocol::Order;
 
 /// A probe that has not even failed by its timeout and this much more is given up.
 const PROBE_GRACE_MS: u64 = 500;
+/// What a package says of itself reaches the manager at once, and then not again before this has passed.
+const SAID_PAUSE_MS: u64 = 1_000;
 
 impl Daemon {
     /// Times of single instances: starts and changes that take too long, probes that are due.
     pub(super) fn mind_instances(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         for key in self.instances.keys().cloned().collect::<Vec<_>>() {
+            self.tell_words(&key, now_ns);
             let Some(instance) = self.instances.get(&key) else {
                 continue;
             };
@@ -37,6 +42,28 @@ impl Daemon {
                 | Stage::Ending { .. } => {}
             }
         }
+    }
+
+    /// What a package says of itself, where the manager does not know it yet.
+    fn tell_words(&mut self, key: &InstanceKey, now_ns: u64) {
+        let Some(instance) = self.instances.get_mut(key) else {
+            return;
+        };
+        let Said { now, told, due_ns } = instance.said;
+        if now == told || now_ns < due_ns {
+            return;
+        }
+        instance.said = Said {
+            now,
+            told: now,
+            due_ns: now_ns.saturating_add(ms(SAID_PAUSE_MS)),
+        };
+        self.reports.push_said(InstanceSaid {
+            package: key.package.clone(),
+            start: key.start,
+            score: now.score,
+            busy: now.busy,
+        });
     }
 
     pub(super) fn probe(&mut self, key: &InstanceKey, now_ns: u64, actions: &mut Vec<DaemonAction>) {

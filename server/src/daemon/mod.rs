@@ -23,6 +23,7 @@ pub mod record;
 pub mod recording;
 pub mod report;
 pub mod reset;
+pub mod resources;
 pub mod servers;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ use event::{DaemonAction, DaemonEvent};
 use link::{ServerLink, Watched};
 use record::{Place, RecordError, RecordFile};
 use recording::Recording;
+use resources::Resources;
 
 /// Events that may wait: tasks that make more wait for the loop.
 const EVENTS_MAX: usize = 4_096;
@@ -117,6 +119,7 @@ fn facts(config: &Config) -> anyhow::Result<Facts> {
         environment,
         containment: supervisor::containment_here(),
         restart_lease_ms: restart_lease_ms(),
+        monitor: config.monitor.names(),
         seed: getrandom::u64().map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?,
     })
 }
@@ -151,6 +154,7 @@ struct Loop {
     /// What was found while performing an action: handled before anything that waits outside.
     found: std::collections::VecDeque<DaemonEvent>,
     watched: watch::Sender<Watched>,
+    resources: Resources,
     recording: Recording,
 }
 
@@ -160,6 +164,7 @@ impl Loop {
         let link = ServerLink::new(sender.clone()).context("can't make the HTTP client")?;
         let (watched, receiver) = watch::channel(None);
         tokio::spawn(link.clone().hints(receiver));
+        let resources = Resources::begin(link.http(), &sender, &config.monitor.service);
         let agent = ExecAgent::new(config.run_dir(), sender);
         Ok(Self {
             config: config.clone(),
@@ -170,6 +175,7 @@ impl Loop {
             events,
             found: std::collections::VecDeque::new(),
             watched,
+            resources,
             recording: Recording::from_environment(&config.name)
                 .context("can't begin the recording that PACELINE_RECORDING asks for")?,
         })
@@ -254,6 +260,7 @@ impl Loop {
                 }
                 DaemonAction::Renew { server, request } => self.link.renew(server, request),
                 DaemonAction::Report { server, request } => self.link.report(server, request),
+                DaemonAction::Watch { names } => self.resources.watch(names),
                 DaemonAction::Extend { server, request } => self.link.extend(server, request),
                 DaemonAction::Leave { server, request } => self.link.leave(server, request),
                 DaemonAction::Reset { package, left } => reset::reset(&self.config, &package, &left),

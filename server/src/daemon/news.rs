@@ -68,6 +68,7 @@ impl Daemon {
             News::NotStarted { .. } => {}
             News::Ready => self.ready(key),
             News::Connected(connected) => instance.connected = connected,
+            News::Said(words) => instance.said.now = words,
             News::Answered { epoch, error } => {
                 if matches!(instance.stage, Stage::Changing { .. }) && instance.epoch == epoch {
                     match error {

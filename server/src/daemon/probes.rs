@@ -19,13 +19,17 @@ pub fn ask(
 ) {
     let (http, events) = (http.clone(), events.clone());
     tokio::spawn(async move {
-        let error = match tokio::time::timeout(Duration::from_millis(probe.timeout.ms), answer(&http, &probe)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error),
-            Err(_) => Some(format!("no answer within {} ms", probe.timeout.ms)),
-        };
+        let error = once(&http, &probe).await.err();
         let _ = events.send(DaemonEvent::Probed { key, serial, error }).await;
     });
+}
+
+/// Asks once, for as long as the probe allows.
+pub(super) async fn once(http: &reqwest::Client, probe: &ProbeDefinition) -> Result<(), String> {
+    match tokio::time::timeout(Duration::from_millis(probe.timeout.ms), answer(http, probe)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no answer within {} ms", probe.timeout.ms)),
+    }
 }
 
 async fn answer(http: &reqwest::Client, probe: &ProbeDefinition) -> Result<(), String> {

@@ -11,7 +11,7 @@ use super::core::{Daemon, Ending};
 use super::event::DaemonAction;
 use super::instance::{Instance, InstanceKey, ProbeState, Stage};
 use crate::supervisor::clock::ms;
-use crate::supervisor::protocol::{Order, Spec};
+use crate::supervisor::protocol::{Order, Spec, Words};
 
 impl Daemon {
     /// Takes a newer desired set.
@@ -165,6 +165,7 @@ impl Daemon {
         instance.supervisor = None;
         instance.connected = false;
         instance.probe = ProbeState::default();
+        instance.said.now = Words::default();
         let mut env = self.facts.environment.clone();
         env.extend(desired.run.env.clone());
         let spec = Spec {

@@ -281,6 +281,7 @@ mod tests {
                 desired: None,
                 stopping: Vec::new(),
                 servers: Vec::new(),
+                watch: Vec::new(),
             }),
         }
     }

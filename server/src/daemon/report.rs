@@ -1,6 +1,8 @@
 //! What this daemon saw, on its way to the manager: numbered, in order, sent again until answered. Pure.
 
-use client::wire::daemon::InstanceObservation;
+use std::collections::BTreeMap;
+
+use client::wire::daemon::{InstanceObservation, InstanceSaid, ResourceObservation};
 
 /// What fits well below the servers' limit for one report.
 const OBSERVATIONS_PER_REPORT: usize = 1_000;
@@ -12,14 +14,21 @@ pub struct Numbered {
     pub sequence: u64,
     /// In order.
     pub observations: Vec<InstanceObservation>,
+    /// What packages say of themselves.
+    pub said: Vec<InstanceSaid>,
+    /// Links, disks and services of the node.
+    pub resources: Vec<ResourceObservation>,
 }
 
 /// The queue. One report is under way at a time, so order is kept and at most one is ever in doubt.
 ///
-/// It is bounded by coalescing: of one instance it holds at most one observation of each state.
+/// It is bounded by coalescing: of one instance it holds at most one observation of each state, and its last words; of
+/// one resource its last state.
 #[derive(Debug, Default)]
 pub struct Reports {
     waiting: Vec<InstanceObservation>,
+    said: BTreeMap<(String, u64), InstanceSaid>,
+    resources: BTreeMap<String, ResourceObservation>,
     under_way: Option<Numbered>,
     last: u64,
 }
@@ -32,9 +41,13 @@ impl Reports {
         let under_way = (last > 0).then(|| Numbered {
             sequence: last,
             observations: Vec::new(),
+            said: Vec::new(),
+            resources: Vec::new(),
         });
         Self {
             waiting: Vec::new(),
+            said: BTreeMap::new(),
+            resources: BTreeMap::new(),
             under_way,
             last,
         }
@@ -54,15 +67,33 @@ impl Reports {
         }
     }
 
+    /// Adds what a package says of itself: it replaces what it said before, where that was not sent yet.
+    pub fn push_said(&mut self, said: InstanceSaid) {
+        self.said.insert((said.package.clone(), said.start), said);
+    }
+
+    /// Adds a resource's state: it replaces what was not sent yet.
+    pub fn push_resource(&mut self, seen: ResourceObservation) {
+        self.resources.insert(seen.resource.clone(), seen);
+    }
+
     /// The report to send now: the one in doubt, or the next. Its number must be recorded before it is sent.
     pub fn next_report(&mut self) -> Option<&Numbered> {
-        if self.under_way.is_none() && !self.waiting.is_empty() {
+        if self.under_way.is_none() && !self.nothing_waits() {
             let rest = self.waiting.split_off(self.waiting.len().min(OBSERVATIONS_PER_REPORT));
             let observations = std::mem::replace(&mut self.waiting, rest);
+            let rest = match self.said.keys().nth(OBSERVATIONS_PER_REPORT).cloned() {
+                Some(first) => self.said.split_off(&first),
+                None => BTreeMap::new(),
+            };
+            let said = std::mem::replace(&mut self.said, rest).into_values().collect();
             self.last += 1;
             self.under_way = Some(Numbered {
                 sequence: self.last,
                 observations,
+                said,
+                // As many as there are needs in a cluster, which has its own limit.
+                resources: std::mem::take(&mut self.resources).into_values().collect(),
             });
         }
         self.under_way.as_ref()
@@ -85,7 +116,11 @@ impl Reports {
     /// Nothing is left to be sent or answered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_none()
+        self.nothing_waits() && self.under_way.is_none()
+    }
+
+    fn nothing_waits(&self) -> bool {
+        self.waiting.is_empty() && self.said.is_empty() && self.resources.is_empty()
     }
 
     /// Whether the end of this instance is still on its way.
@@ -152,6 +187,27 @@ mod tests {
     }
 
     #[test]
+    fn last_words_replace_those_that_were_not_sent() {
+        let mut reports = Reports::default();
+        let says = |score| InstanceSaid {
+            package: "a".to_owned(),
+            start: 1,
+            score: Some(score),
+            busy: false,
+        };
+        for score in 0..1_000 {
+            reports.push_said(says(score));
+        }
+        assert_eq!(reports.next_report().unwrap().said, [says(999)]);
+        reports.push_said(says(7));
+        assert_eq!(reports.next_report().unwrap().said, [says(999)], "sent again as it was");
+        reports.answered(1);
+        assert_eq!(reports.next_report().unwrap().said, [says(7)]);
+        reports.answered(2);
+        assert!(reports.is_empty());
+    }
+
+    #[test]
     fn a_restart_settles_the_one_in_doubt_first() {
         let mut reports = Reports::resume(5);
         reports.push(saw("a", "running", 1));
@@ -159,7 +215,9 @@ mod tests {
             reports.next_report(),
             Some(&Numbered {
                 sequence: 5,
-                observations: Vec::new()
+                observations: Vec::new(),
+                said: Vec::new(),
+                resources: Vec::new(),
             })
         );
         reports.answered(5);

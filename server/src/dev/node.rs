@@ -163,6 +163,8 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
         restart: default_restart(),
         start_timeout: default_start_timeout(),
         stop_timeout: DurationText::from_ms(2_000),
+        after: Vec::new(),
+        needs: Vec::new(),
     };
     let port = web_port.to_string();
     let web = PackageDefinition {

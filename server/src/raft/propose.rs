@@ -62,8 +62,22 @@ pub(super) struct Item {
     scope: Scope,
     /// Takes effect once however often it is proposed.
     repeatable: bool,
+    /// An earlier try of it may yet take effect: nobody may say any more that nothing was changed.
+    perhaps_done: bool,
     deadline: Instant,
     reply: oneshot::Sender<Result<Answer, ProposeError>>,
+}
+
+impl Item {
+    fn answer(self, answer: Result<Answer, ProposeError>) {
+        let nothing_done = matches!(answer, Err(ProposeError::NoLeader { .. } | ProposeError::Overloaded));
+        let answer = if nothing_done && self.perhaps_done {
+            Err(ProposeError::Unknown)
+        } else {
+            answer
+        };
+        let _ = self.reply.send(answer);
+    }
 }
 
 /// A forwarded batch.
@@ -139,6 +153,7 @@ impl Proposals {
             bytes,
             scope,
             repeatable: is_repeatable(proposal),
+            perhaps_done: false,
             deadline: Instant::now() + within,
             reply,
         };
@@ -285,7 +300,7 @@ fn split(items: Vec<Item>, keep: impl Fn(&Item) -> bool) -> (Vec<Item>, Vec<Item
 
 fn refuse(items: Vec<Item>) {
     for item in items {
-        let _ = item.reply.send(Err(ProposeError::NoLeader {
+        item.answer(Err(ProposeError::NoLeader {
             retry_after: RETRY_AFTER,
         }));
     }
@@ -378,11 +393,12 @@ fn settle(items: Vec<Item>, answers: Vec<Result<Answer, ProposeError>>, again: &
         return;
     }
     let mut undone = Vec::new();
-    for (item, answer) in items.into_iter().zip(answers) {
+    for (mut item, answer) in items.into_iter().zip(answers) {
+        item.perhaps_done |= matches!(answer, Err(ProposeError::Unknown));
         match answer {
             Err(ProposeError::NoLeader { .. }) if item.scope == Scope::Anywhere => undone.push(item),
             Err(ProposeError::Unknown) if item.scope == Scope::Anywhere && item.repeatable => undone.push(item),
-            answer => drop(item.reply.send(answer)),
+            answer => item.answer(answer),
         }
     }
     if !undone.is_empty() {
@@ -398,9 +414,12 @@ enum Sent {
 }
 
 /// Puts back what may be tried again and has time left; answers the rest.
-async fn retry(items: Vec<Item>, again: &Again, sent: Sent) {
+async fn retry(mut items: Vec<Item>, again: &Again, sent: Sent) {
     /// Long enough not to spin while a leader is being found, short beside any election.
     const PAUSE: Duration = Duration::from_millis(5);
+    for item in &mut items {
+        item.perhaps_done |= sent == Sent::Perhaps;
+    }
     let now = Instant::now();
     let (back, over) = split(items, |item| {
         item.deadline > now + PAUSE && item.scope == Scope::Anywhere && (sent == Sent::No || item.repeatable)
@@ -417,6 +436,54 @@ async fn retry(items: Vec<Item>, again: &Again, sent: Sent) {
 
 fn give_up(items: Vec<Item>) {
     for item in items {
-        let _ = item.reply.send(Err(ProposeError::Unknown));
+        item.answer(Err(ProposeError::Unknown));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(repeatable: bool) -> (Item, oneshot::Receiver<Result<Answer, ProposeError>>) {
+        let (reply, answer) = oneshot::channel();
+        let item = Item {
+            bytes: Bytes::new(),
+            scope: Scope::Anywhere,
+            repeatable,
+            perhaps_done: false,
+            deadline: Instant::now() + Duration::from_secs(5),
+            reply,
+        };
+        (item, answer)
+    }
+
+    /// Seen by the nemesis: a write was refused with "nothing was changed", and was there later.
+    #[tokio::test]
+    async fn what_may_have_been_done_once_is_never_refused_as_undone() {
+        let again = Again::default();
+        let (sent, answer) = item(true);
+        retry(vec![sent], &again, Sent::Perhaps).await;
+        refuse(again.take(1));
+        assert!(matches!(answer.await, Ok(Err(ProposeError::Unknown))));
+
+        let (unsent, answer) = item(true);
+        retry(vec![unsent], &again, Sent::No).await;
+        refuse(again.take(1));
+        assert!(matches!(answer.await, Ok(Err(ProposeError::NoLeader { .. }))));
+
+        let (passed_on, answer) = item(true);
+        let again = Arc::new(again);
+        settle(vec![passed_on], vec![Err(ProposeError::Unknown)], &again);
+        let back = tokio::time::timeout(Duration::from_secs(5), async {
+            loop {
+                again.some.notified().await;
+                let back = again.take(1);
+                if !back.is_empty() {
+                    return back;
+                }
+            }
+        });
+        settle(back.await.unwrap(), vec![Err(ProposeError::Overloaded)], &again);
+        assert!(matches!(answer.await, Ok(Err(ProposeError::Unknown))));
     }
 }

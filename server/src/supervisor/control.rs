@@ -27,6 +27,8 @@ struct Said {
     ok: Option<bool>,
     ready: Option<bool>,
     error: Option<String>,
+    score: Option<i64>,
+    busy: Option<bool>,
 }
 
 /// What came of a look at the sockets.
@@ -38,6 +40,10 @@ pub enum Heard {
     Answer(Result<(), String>),
     /// It has, or has no longer, a connection.
     Connected(bool),
+    /// How fit it is to be promoted.
+    Score(i64),
+    /// Whether it is busy.
+    Busy(bool),
 }
 
 /// What a line of the package means; nothing where it is none of ours.
@@ -57,6 +63,8 @@ pub fn understand(line: &[u8]) -> Vec<Heard> {
         }
         None => {}
     }
+    heard.extend(said.score.map(Heard::Score));
+    heard.extend(said.busy.map(Heard::Busy));
     heard
 }
 

@@ -36,7 +36,7 @@ pub use launch::DEFAULT_PATH;
 
 use cgroup::Cgroup;
 use lines::Lines;
-use protocol::{DAEMON_SOCKET, EndCause, Ended, Hello, News, SPEC_FILE, Spec};
+use protocol::{DAEMON_SOCKET, EndCause, Ended, Hello, News, SPEC_FILE, Spec, Words};
 use supervise::Supervisor;
 
 /// Makes `paceline supervise` say how it would hold a package's processes together, and end.
@@ -155,6 +155,7 @@ fn prepare(directory: &Path, daemon: &mut Lines) -> Result<Option<Supervisor>, S
         epoch,
         mode,
         ready: false,
+        said: Words::default(),
         asked: None,
         programs: Vec::new(),
         next_program: 1,

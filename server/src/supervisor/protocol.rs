@@ -174,6 +174,8 @@ pub enum News {
         /// What went wrong.
         error: Option<String>,
     },
+    /// What the package says of itself has changed; it follows each [`News::Hello`] too, where it has said anything.
+    Said(Words),
     /// A program that [`Order::Run`] asked for has ended.
     Ran {
         /// That of the order.
@@ -183,6 +185,15 @@ pub enum News {
     },
     /// Nothing of the package is left; the supervisor ends.
     Ended(Ended),
+}
+
+/// What a package says of itself on its control socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// How fit it is to be promoted; negative: not at all. None: it has not said.
+    pub score: Option<i64>,
+    /// Whether it is busy.
+    pub busy: bool,
 }
 
 /// What a supervisor is at, for a daemon that has just connected.

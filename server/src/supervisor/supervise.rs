@@ -18,7 +18,7 @@ use super::deadline::Deadline;
 use super::lines::Lines;
 use super::protocol::{
     CONTROL_SOCKET, EndCause, Ended, Hello, InitNews, InitOrder, Launch, NOTIFY_SOCKET, News, Order, PID_FILE, Spec,
-    StateFile,
+    StateFile, Words,
 };
 
 /// Programs beside the package at one time: a promotion and a probe or two.
@@ -41,6 +41,8 @@ pub(super) struct Supervisor {
     pub(super) epoch: u64,
     pub(super) mode: String,
     pub(super) ready: bool,
+    /// What the package said of itself last.
+    pub(super) said: Words,
     /// What the package was told and has not answered yet.
     pub(super) asked: Option<Asked>,
     pub(super) programs: Vec<Program>,
@@ -54,6 +56,7 @@ pub(super) struct Supervisor {
 pub(super) struct Asked {
     pub(super) epoch: u64,
     pub(super) mode: String,
+    pub(super) output: String,
     pub(super) until_ns: u64,
     /// The id of the promote or demote command; none: by the control socket.
     pub(super) program: Option<u64>,
@@ -240,6 +243,7 @@ impl Supervisor {
         if answer.is_ok() {
             self.epoch = asked.epoch;
             self.mode = asked.mode;
+            self.spec.output = asked.output;
         }
         self.tell_daemon(&News::Answered {
             epoch: asked.epoch,
@@ -339,6 +343,7 @@ impl Supervisor {
         let until_ns = boottime_ns().saturating_add(ms(timeout_ms));
         let mut asked = Asked {
             epoch,
+            output: output.to_owned(),
             mode: mode.clone(),
             until_ns,
             program: None,
@@ -367,8 +372,11 @@ impl Supervisor {
     }
 
     fn hear_package(&mut self) {
+        let before = self.said;
         for heard in self.control.hear() {
             match heard {
+                Heard::Score(score) => self.said.score = Some(score),
+                Heard::Busy(busy) => self.said.busy = busy,
                 Heard::Ready => {
                     self.ready = true;
                     self.tell_daemon(&News::Ready);
@@ -380,6 +388,9 @@ impl Supervisor {
                     }
                 }
             }
+        }
+        if self.said != before {
+            self.tell_daemon(&News::Said(self.said));
         }
     }
 
@@ -395,6 +406,9 @@ impl Supervisor {
             stopping: self.stopping.is_some(),
         };
         self.tell_daemon(&News::Hello(hello));
+        if self.said != Words::default() {
+            self.tell_daemon(&News::Said(self.said));
+        }
     }
 
     pub(super) fn tell_daemon(&mut self, news: &News) {

@@ -341,6 +341,7 @@ async fn renew(State(shared): State<Shared>, Json(request): Json<Renew>) -> Resp
         desired: (manager.generation > request.generation).then(|| manager.desired.clone()),
         stopping: Vec::new(),
         servers: Vec::new(),
+        watch: Vec::new(),
     })
     .into_response()
 }

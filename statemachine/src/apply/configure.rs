@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::facts::check_rules;
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
-use super::{conflict, not_found};
+use super::{conflict, not_found, order, resource};
 use crate::cluster::LeaseTail;
 use crate::command::{ClusterSpec, ConfigChange, GroupSpec, PackageSpec, Wish};
 use crate::digest::fingerprint;
@@ -28,6 +28,7 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
         return Err(Rejection::Changed { expected, found });
     }
     check_changes(changes.len())?;
+    let before = order::groups_of(draft, changes);
     let mut changed = false;
     let mut removed = false;
     let mut rules = None;
@@ -51,6 +52,9 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
         };
     }
     changed |= put_rules(draft, rules, removed)?;
+    for group in before.into_iter().chain(order::groups_of(draft, changes)) {
+        order::check(draft, group)?;
+    }
     if changed {
         let index = draft.index;
         if let Some(cluster) = draft.state.cluster_mut() {
@@ -143,11 +147,13 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
             exhausted: None,
             health: Health::Idle,
             trail: None,
+            leaving: None,
         }));
         draft.state.groups_by_name.insert(name.clone(), number);
         draft.say_group(number, Cause::Outside, EventKind::GroupDefined { group: name });
         return Ok(true);
     };
+    check_kind(draft, number, spec)?;
     let Some(group) = draft.state.groups.get_mut(number.0) else {
         return Ok(false);
     };
@@ -165,6 +171,27 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
     draft.say_group(number, Cause::Outside, kind);
     draft.plan_unit(Unit::Group(number));
     Ok(true)
+}
+
+/// What its members are to each other decides what may be there only once, so it changes only while none of them runs.
+fn check_kind(draft: &Draft<'_>, number: GroupIx, spec: &GroupSpec) -> Result<(), Rejection> {
+    let Some(group) = draft
+        .state
+        .group_at(number)
+        .filter(|group| group.spec.kind != spec.kind)
+    else {
+        return Ok(());
+    };
+    let mut running = draft
+        .state
+        .group_members(group)
+        .filter(|(_, package)| package.instance.is_some());
+    running.next().map_or(Ok(()), |(_, package)| {
+        let (name, package) = (&spec.name, package.name());
+        Err(conflict(format!(
+            "group {name} can't change its kind while {package} of it runs: `stop` its packages, then repeat"
+        )))
+    })
 }
 
 fn remove_group(draft: &mut Draft<'_>, name: &GroupName) -> Result<bool, Rejection> {
@@ -214,6 +241,7 @@ fn put_package(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<bool, Reject
 
 fn define(draft: &mut Draft<'_>, spec: &PackageSpec, group: Option<GroupIx>) -> Result<(), Rejection> {
     claim_dimensions(draft, spec)?;
+    resource::claim(draft, spec)?;
     check_group_size(draft, group)?;
     let index = draft.index;
     draft.state.order = draft.state.order.saturating_add(1);
@@ -275,6 +303,8 @@ fn redefine(
     }
     draft.state.dimensions.release(&before.load);
     claim_dimensions(draft, spec)?;
+    resource::claim(draft, spec)?;
+    resource::release(draft, &before);
     change_unit(draft, number, group, spec);
     let index = draft.index;
     let restarts = before.run != spec.run || before.on_quorum_loss != spec.on_quorum_loss;

@@ -3,15 +3,16 @@
 use alloc::format;
 
 use super::{conflict, not_found};
-use crate::command::{Mode, Wish};
+use crate::command::Wish;
 use crate::draft::{Cause, Draft};
 use crate::event::{EventKind, mode_word, wish_word};
-use crate::group::Ownership;
+use crate::group::{Leaving, Ownership};
 use crate::id::{GroupIx, NodeIx, NodeName, PackageIx, PackageName};
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::{Instance, Package, Phase};
 use crate::plan::eligible::Terms;
 use crate::plan::takeover::allow_failovers;
+use crate::plan::together;
 use crate::reason::Reason;
 
 /// A package that is defined.
@@ -100,14 +101,14 @@ pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
         )));
     };
     let live = package.instance.as_ref().filter(|instance| instance.is_live());
-    if live.is_some_and(|instance| instance.mode == Mode::Active) {
+    if live.is_some_and(Instance::holds_unit) {
         return Ok(Accepted::Done);
     }
     if package.wish != Wish::Start {
         let wish = wish_word(package.wish);
         return Err(conflict(format!("the wish of {name} is {wish}: `start {name}` first")));
     }
-    if live.is_none_or(|instance| instance.mode != Mode::Standby) {
+    if live.is_none_or(|instance| !instance.stands_by()) {
         let found = package.state().as_str();
         return Err(conflict(format!(
             "{name} is {found}, and only a standby can be promoted: wait until it stands by"
@@ -157,6 +158,9 @@ pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeN
             return Ok(Accepted::Done);
         }
     }
+    if together::holds(state, package) {
+        return move_together(draft, number, node, to);
+    }
     let terms = Terms::of(state, number, package);
     let here = package.instance.as_ref().is_some_and(|instance| instance.node == node);
     if !here && let Some(obstacle) = terms.obstacle(state, node) {
@@ -172,6 +176,60 @@ pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeN
     );
     draft.stop(number, Reason::Moved { to: to.clone() }, Cause::Of(Some(wished)));
     draft.change_package(number, |package| package.prefer = Some(node));
+    draft.plan_package(number);
+    Ok(Accepted::Done)
+}
+
+/// A member of a together group takes the others along.
+fn move_together(draft: &mut Draft<'_>, number: PackageIx, node: NodeIx, to: &NodeName) -> Outcome {
+    let state = &*draft.state;
+    let Some(package) = state.package_at(number) else {
+        return Ok(Accepted::Done);
+    };
+    let Some((group, row)) = package.group.and_then(|group| Some((group, state.group_at(group)?))) else {
+        return Ok(Accepted::Done);
+    };
+    let name = package.name().clone();
+    let home = together::home(state, row);
+    if home == Some(node) && row.leaving.is_none() {
+        return Ok(Accepted::Done);
+    }
+    let runs = |package: &Package| package.wish == Wish::Start && !package.removing;
+    let members: alloc::vec::Vec<PackageIx> = state
+        .group_members(row)
+        .filter(|(_, package)| runs(package))
+        .map(|(number, _)| number)
+        .collect();
+    let is_stranded = |number: &PackageIx| {
+        let instance = state.package_at(*number).and_then(|package| package.instance.as_ref());
+        instance.is_some_and(|instance| instance.phase == Phase::Stranded)
+    };
+    if let Some(stuck) = members.iter().copied().find(is_stranded) {
+        return Err(stranded(draft, stuck));
+    }
+    if home != Some(node)
+        && let Some(obstacle) = together::Bundle::of(state, &members).obstacle(state, node)
+    {
+        return Err(conflict(format!("the group of {name} can't run on {to}: {obstacle}")));
+    }
+    let wished = draft.say_package(
+        number,
+        Cause::Outside,
+        EventKind::MoveWished {
+            package: name,
+            to: to.clone(),
+        },
+    );
+    if let Some((home, row)) = home.zip(draft.state.groups.get_mut(group.0)) {
+        row.leaving = Some(Leaving {
+            node: home,
+            why: Reason::Moved { to: to.clone() },
+            cause: Some(wished),
+        });
+    }
+    for member in members {
+        draft.change_package(member, |package| package.prefer = Some(node));
+    }
     draft.plan_package(number);
     Ok(Accepted::Done)
 }

@@ -11,6 +11,8 @@ mod control;
 mod facts;
 mod node;
 mod observe;
+mod order;
+pub(crate) mod resource;
 mod session;
 mod tick;
 mod validate;

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::conflict;
 use super::control::find_node;
+use super::resource;
 use super::session::{self, end_session};
 use super::validate::check_registration;
 use crate::command::RegisterNode;
@@ -16,6 +17,8 @@ use crate::id::{Generation, Index, NodeId, NodeIx, NodeName, SessionId};
 use crate::load::Loads;
 use crate::node::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Attributes, Node, NodeStatus};
 use crate::outcome::{Accepted, Outcome, Rejection};
+use crate::plan::together;
+use crate::resource::Resources;
 
 /// A daemon's new stay.
 ///
@@ -61,6 +64,7 @@ pub(super) fn register(draft: &mut Draft<'_>, registration: &RegisterNode) -> Ou
         session::drop_extension(draft, number);
         end_session(draft, number, named, Proof::NodeRestarted, Some(registered));
     }
+    resource::forget(draft, number);
     draft.change_node(number, |node| {
         node.status = NodeStatus::Up { session, lease };
         node.since = now;
@@ -106,6 +110,7 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
         instances: Vec::new(),
         planned: Loads::default(),
         trail: None,
+        resources: Resources::default(),
     }));
     draft.state.nodes_by_name.insert(registration.name.clone(), number);
     Arc::make_mut(&mut draft.state.nodes_by_id).insert(id, number);
@@ -160,7 +165,7 @@ pub(super) fn set_drain(draft: &mut Draft<'_>, name: &NodeName, drain: bool) -> 
     };
     let drained = draft.say_node(number, Cause::Outside, kind);
     for package in packages {
-        if drain {
+        if drain && !together::leave(draft, package, crate::reason::Reason::Drained, Some(drained)) {
             draft.stop(package, crate::reason::Reason::Drained, Cause::Of(Some(drained)));
         }
         draft.plan_package(package);

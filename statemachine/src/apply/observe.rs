@@ -4,13 +4,15 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use super::resource;
 use super::session::find_session;
-use crate::command::{EndCause, InstanceReport, InstanceState, Mode, Observation};
+use crate::command::{EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation};
 use crate::draft::{Cause, Draft, Release};
 use crate::event::{EventKind, Proof};
-use crate::id::{NodeId, NodeIx, PackageIx, SessionId};
+use crate::id::{Epoch, NodeId, NodeIx, PackageIx, SessionId};
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::{Ban, Instance, Phase};
+use crate::plan::free_run::told_output;
 
 /// Observations in one report at most.
 const OBSERVATIONS_MAX: usize = 4_096;
@@ -49,8 +51,11 @@ pub(super) fn observe(
         node.sequence = sequence;
     }
     for observation in observations {
-        let Observation::Instance(report) = observation;
-        observe_instance(draft, number, session, report);
+        match observation {
+            Observation::Instance(report) => observe_instance(draft, number, session, report),
+            Observation::Said(words) => observe_words(draft, number, session, words),
+            Observation::Resource(report) => resource::observe(draft, number, report),
+        }
     }
     Ok(Accepted::Done)
 }
@@ -60,16 +65,9 @@ fn observe_instance(draft: &mut Draft<'_>, node: NodeIx, session: SessionId, rep
     let Some(number) = draft.state.packages_by_name.get(&report.package).copied() else {
         return;
     };
-    let instance = draft
-        .state
-        .package_at(number)
-        .and_then(|package| package.instance.as_ref());
-    let Some(instance) = instance
-        .filter(|instance| instance.node == node && instance.session == session && instance.start == report.start)
-    else {
+    let Some(instance) = find_instance(draft, number, node, session, report.start).cloned() else {
         return;
     };
-    let instance = instance.clone();
     let detail = cut(&report.detail);
     if *instance.detail != *detail {
         draft.change_instance(number, |instance| instance.detail = Arc::from(detail));
@@ -81,11 +79,44 @@ fn observe_instance(draft: &mut Draft<'_>, node: NodeIx, session: SessionId, rep
     }
 }
 
+/// The instance of a package that a report is about, where it is still that one.
+fn find_instance<'a>(
+    draft: &'a Draft<'_>,
+    number: PackageIx,
+    node: NodeIx,
+    session: SessionId,
+    start: Epoch,
+) -> Option<&'a Instance> {
+    let instance = draft.state.package_at(number)?.instance.as_ref()?;
+    (instance.node == node && instance.session == session && instance.start == start).then_some(instance)
+}
+
+/// What it says of itself counts when the next one is chosen.
+fn observe_words(draft: &mut Draft<'_>, node: NodeIx, session: SessionId, words: &InstanceWords) {
+    let InstanceWords {
+        package,
+        start,
+        score,
+        busy,
+    } = words;
+    let Some(number) = draft.state.packages_by_name.get(package).copied() else {
+        return;
+    };
+    if find_instance(draft, number, node, session, *start).is_none() {
+        return;
+    }
+    draft.change_instance(number, |instance| {
+        instance.score = *score;
+        instance.busy = *busy;
+    });
+    draft.plan_package(number);
+}
+
 /// It has answered that it is in a mode: the present one, or the one before a change.
 fn running(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, report: &InstanceReport, mode: Mode) {
     let phase = if report.epoch == instance.epoch && mode == instance.mode {
         Phase::Running
-    } else if report.epoch < instance.epoch && mode != instance.mode && instance.phase == Phase::Starting {
+    } else if report.epoch < instance.epoch && instance.phase == Phase::Starting {
         Phase::Changing { from: mode }
     } else {
         return;
@@ -105,6 +136,7 @@ fn running(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, report
             node,
             mode,
             epoch: instance.epoch,
+            output: told_output(draft.state, number),
         };
         draft.say_package(number, Cause::Trail, kind);
     }
@@ -205,7 +237,7 @@ fn ban_after_failures(draft: &mut Draft<'_>, number: PackageIx, instance: &Insta
 }
 
 /// At most [`DETAIL_BYTES_MAX`] bytes, whole characters.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     let mut end = text.len().min(DETAIL_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end = end.saturating_sub(1);

@@ -16,6 +16,8 @@ pub(super) const LEASE_MAX: Millis = Millis(60_000);
 const TIME_MAX: Millis = Millis(86_400_000);
 /// Members of a group at most: a plan looks at all of them.
 pub(super) const GROUP_MEMBERS_MAX: usize = 64;
+/// Resources that a package may need: each is looked at for every node.
+const PACKAGE_NEEDS_MAX: usize = 16;
 /// Nodes that a package may list.
 const LISTED_NODES_MAX: usize = 256;
 /// Attempts that a limit may allow: as many times are remembered.
@@ -105,6 +107,30 @@ pub(super) fn check_package(spec: &PackageSpec) -> Result<(), Rejection> {
         if spec.nodes.iter().take(place).any(|before| before == node) {
             return Err(invalid(format!("package {name} lists node {node} twice")));
         }
+    }
+    if !spec.after.is_empty() && spec.group.is_none() {
+        return Err(invalid(format!(
+            "package {name} is after others and has no group: only members of a group of kind together have an order"
+        )));
+    }
+    if spec.needs.len() > PACKAGE_NEEDS_MAX {
+        return Err(invalid(format!(
+            "package {name} needs {} resources: {PACKAGE_NEEDS_MAX} at most",
+            spec.needs.len()
+        )));
+    }
+    for (place, need) in spec.needs.iter().enumerate() {
+        need.check()
+            .map_err(|error| invalid(format!("package {name} needs {error}")))?;
+        if spec.needs.iter().take(place).any(|before| before == need) {
+            return Err(invalid(format!("package {name} names {need} twice in its needs")));
+        }
+    }
+    if spec.after.len() > GROUP_MEMBERS_MAX {
+        return Err(invalid(format!(
+            "package {name} is after {} others: {GROUP_MEMBERS_MAX} at most",
+            spec.after.len()
+        )));
     }
     check_amounts(&format!("the load of package {name}"), &spec.load)?;
     check_limit(&format!("restart of package {name}"), spec.restart)?;

@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 
 use super::{Cause, Draft};
-use crate::command::Mode;
+use crate::command::{Mode, Output};
 use crate::event::{EventId, EventKind, Placement, Proof};
 use crate::group::Vacancy;
 use crate::id::{Epoch, NodeIx, PackageIx};
 use crate::package::{Instance, Phase};
+use crate::plan::free_run::{manner, told_output};
 use crate::reason::Reason;
 
 /// How an instance came to its end.
@@ -37,6 +38,7 @@ impl Draft<'_> {
         let Some((name, node_name)) = self.names(number, node) else {
             return;
         };
+        let (mode, output) = manner(self.state, number, mode);
         let epoch = self.next_epoch();
         let now = self.now;
         let last = self.state.package_at(number).and_then(|package| package.last);
@@ -77,6 +79,10 @@ impl Draft<'_> {
             revision: package.revision,
             load,
             detail: Arc::from(""),
+            output,
+            score: None,
+            busy: false,
+            held: false,
         });
         self.change_node(node, |node| {
             if let Err(place) = node.instances.binary_search(&number) {
@@ -95,6 +101,7 @@ impl Draft<'_> {
                 epoch,
                 delay,
                 after,
+                output: told_output(self.state, number),
             },
         );
     }
@@ -117,6 +124,7 @@ impl Draft<'_> {
         self.change_instance(number, |instance| {
             let from = instance.mode;
             instance.mode = Mode::Active;
+            instance.output = Output::Released;
             instance.epoch = epoch;
             instance.since = now;
             if instance.phase == Phase::Running {
@@ -136,6 +144,7 @@ impl Draft<'_> {
                 node: node_name,
                 epoch,
                 from,
+                output: told_output(self.state, number),
             },
         );
     }
@@ -166,7 +175,10 @@ impl Draft<'_> {
             | Reason::Drained
             | Reason::NotAllowed
             | Reason::NoRoom
-            | Reason::Surplus { .. } => None,
+            | Reason::Surplus { .. }
+            | Reason::GroupMoves { .. }
+            | Reason::GroupLeaves { .. }
+            | Reason::NeedLost { .. } => None,
         };
         let Some((package, node_name)) = self.names(number, node) else {
             return;
@@ -231,7 +243,7 @@ impl Draft<'_> {
                 Cause::Of(cause) => cause,
                 Cause::Outside | Cause::Trail => self.trail_of(number),
             };
-            let failure = release.failure && asked.is_none();
+            let failure = release.failure && asked.as_ref().is_none_or(Reason::is_failure);
             self.vacate(
                 number,
                 Vacancy {

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::Draft;
+use crate::apply::resource;
 use crate::id::{GroupIx, PackageIx};
 use crate::state::{Deadline, Unit};
 
@@ -34,6 +35,7 @@ impl Draft<'_> {
         self.leave_unit(number);
         self.state.packages_by_name.remove(&spec.name);
         self.state.dimensions.release(&spec.load);
+        resource::release(self, &spec);
         self.state.packages.remove(number.0);
     }
 

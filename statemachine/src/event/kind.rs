@@ -1,7 +1,7 @@
 //! What kinds of events there are called, what they are about, and how much they should worry somebody.
 
 use super::{EventKind, Placement, Proof, Severity};
-use crate::command::{Mode, Wish};
+use crate::command::{Mode, Output, ResourceKind, Wish};
 use crate::id::{GroupName, NodeName, PackageName};
 
 impl EventKind {
@@ -45,12 +45,14 @@ impl EventKind {
                 after: Placement::Move { .. },
                 ..
             } => "moved",
-            Self::Promoted { .. } => "promoted",
-            Self::Started { mode: Mode::Active, .. } => "became-active",
+            Self::Promoted { output: None, .. } => "promoted",
+            Self::Promoted { output: Some(_), .. } => "released",
             Self::Started {
-                mode: Mode::Standby | Mode::Test,
+                mode: Mode::Active,
+                output: None | Some(Output::Released),
                 ..
-            } => "started",
+            } => "became-active",
+            Self::Started { .. } => "started",
             Self::Stopping { .. } => "stopping",
             Self::Failed { .. } => "package-failed",
             Self::Ended { .. } => "package-ended",
@@ -60,7 +62,17 @@ impl EventKind {
             Self::Waiting { .. } => "waiting",
             Self::GroupRedundant { .. } => "group-redundant",
             Self::GroupDegraded { .. } => "group-degraded",
+            Self::GroupRuns { running, wanted, .. } if running == wanted => "group-redundant",
+            Self::GroupRuns { .. } => "group-degraded",
             Self::GroupLost { .. } => "group-lost",
+            Self::ResourceChanged { need, up, .. } => match (need.kind, up) {
+                (ResourceKind::Lan, true) => "lan-up",
+                (ResourceKind::Lan, false) => "lan-down",
+                (ResourceKind::Disk, true) => "disk-up",
+                (ResourceKind::Disk, false) => "disk-down",
+                (ResourceKind::Service, true) => "service-up",
+                (ResourceKind::Service, false) => "service-down",
+            },
             Self::FailoversExhausted { .. } => "failovers-exhausted",
             Self::FailoversAllowed { .. } => "failovers-allowed",
             Self::RulesChanged { .. } => "rules-changed",
@@ -108,6 +120,8 @@ impl EventKind {
             | Self::GroupRemoved { .. }
             | Self::GroupRedundant { .. }
             | Self::GroupDegraded { .. }
+            | Self::ResourceChanged { .. }
+            | Self::GroupRuns { .. }
             | Self::GroupLost { .. }
             | Self::FailoversExhausted { .. }
             | Self::FailoversAllowed { .. }
@@ -131,6 +145,7 @@ impl EventKind {
             | Self::GroupRemoved { group }
             | Self::GroupRedundant { group, .. }
             | Self::GroupDegraded { group, .. }
+            | Self::GroupRuns { group, .. }
             | Self::GroupLost { group }
             | Self::FailoversExhausted { group, .. }
             | Self::FailoversAllowed { group } => Some(group),
@@ -146,6 +161,7 @@ impl EventKind {
             Self::NodeRegistered { node, .. }
             | Self::NodeLost { node, .. }
             | Self::NodeLeft { node }
+            | Self::ResourceChanged { node, .. }
             | Self::NodeConfirmedDown { node, .. }
             | Self::NodeDrained { node, .. }
             | Self::NodeResumed { node }
@@ -170,6 +186,8 @@ impl EventKind {
             Self::GaveUp { .. } | Self::GroupLost { .. } | Self::FailoversExhausted { .. } | Self::Stranded { .. } => {
                 Severity::Error
             }
+            Self::GroupRuns { running, wanted, .. } if running < wanted => Severity::Warning,
+            Self::ResourceChanged { up: false, .. } => Severity::Warning,
             Self::NodeLost { .. }
             | Self::NodeConfirmedDown { .. }
             | Self::Failed { .. }

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::{Arrival, EventKind, Placement, Proof};
-use crate::command::{EndCause, Mode, Wish};
+use crate::command::{EndCause, Mode, Output, Wish};
 use crate::id::NodeName;
 use crate::time::Millis;
 
@@ -14,6 +14,23 @@ pub(crate) fn mode_word(mode: Mode) -> &'static str {
         Mode::Standby => "standby",
         Mode::Active => "active",
         Mode::Test => "test",
+    }
+}
+
+/// The word for a mode, and for the output where that is told apart.
+fn manner_words(mode: Mode, output: Option<Output>) -> String {
+    let mode = mode_word(mode);
+    match output {
+        None => mode.to_string(),
+        Some(output) => format!("{mode} with its output {}", output_word(output)),
+    }
+}
+
+/// The word for an output.
+pub(crate) fn output_word(output: Output) -> &'static str {
+    match output {
+        Output::Released => "released",
+        Output::Inhibited => "inhibited",
     }
 }
 
@@ -67,21 +84,42 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
             node,
             epoch,
             from,
-        } => match from {
-            Some(from) => format!("{package} on {node} takes over from {from} under epoch {epoch}"),
-            None => format!("{package} on {node} is to be active under epoch {epoch}"),
+            output,
+        } => match (from, output) {
+            (Some(from), None) => format!("{package} on {node} takes over from {from} under epoch {epoch}"),
+            (None, None) => format!("{package} on {node} is to be active under epoch {epoch}"),
+            (Some(from), Some(_)) => {
+                format!(
+                    "{package} on {node}, which runs already, has its output released after {from} under epoch {epoch}"
+                )
+            }
+            (None, Some(_)) => format!("{package} on {node} has its output released under epoch {epoch}"),
         },
         EventKind::Started {
             package,
             node,
             mode: Mode::Active,
             epoch,
+            output: None,
         } => {
             format!("{package} is active on {node} under epoch {epoch}")
         }
         EventKind::Started {
-            package, node, mode, ..
-        } => format!("{package} runs on {node} as {}", mode_word(*mode)),
+            package,
+            node,
+            mode: Mode::Active,
+            epoch,
+            output: Some(Output::Released),
+        } => {
+            format!("{package} is active on {node} under epoch {epoch}, with its output released")
+        }
+        EventKind::Started {
+            package,
+            node,
+            mode,
+            output,
+            ..
+        } => format!("{package} runs on {node} as {}", manner_words(*mode, *output)),
         EventKind::Stopping { package, node, why } => format!("{package} is stopped on {node}: {why}"),
         EventKind::Failed { .. } => failed_sentence(kind)?,
         EventKind::Ended {
@@ -114,11 +152,12 @@ fn placed_sentence(kind: &EventKind) -> Option<String> {
         epoch,
         delay,
         after,
+        output,
     } = kind
     else {
         return None;
     };
-    let mode = mode_word(*mode);
+    let mode = manner_words(*mode, *output);
     let wait = if delay.0 == 0 {
         String::new()
     } else {
@@ -218,6 +257,18 @@ fn definition_sentence(kind: &EventKind) -> Option<String> {
             wanted,
         } => {
             format!("group {group} is degraded: {active} is active, {ready} of {wanted} standbys are ready")
+        }
+        EventKind::ResourceChanged { node, need, up, detail } => {
+            let state = if *up { "up" } else { "down" };
+            let why = if detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {detail}")
+            };
+            format!("{need} on {node} is {state}{why}")
+        }
+        EventKind::GroupRuns { group, running, wanted } => {
+            format!("{running} of the {wanted} members of group {group} run")
         }
         EventKind::GroupLost { group } => format!("group {group} has no active member"),
         EventKind::FailoversExhausted {

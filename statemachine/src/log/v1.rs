@@ -209,6 +209,10 @@ pub struct ClusterSpec {
 pub enum GroupKind {
     /// One active, the others standby or in reserve.
     Duplex,
+    /// All that run are active and get the same input; the output of one is released, that of the others inhibited.
+    FreeRun,
+    /// All on one node, started in the order of `after`, moved as one.
+    Together,
 }
 
 /// A group's definition.
@@ -292,6 +296,33 @@ pub struct PackageSpec {
     pub restart: RestartSpec,
     /// How it is run: nothing in here decides about placement.
     pub run: RunSpec,
+    /// Members of its together group that start before it and stop after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<PackageName>,
+    /// Resources of its node that must be up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
+}
+
+/// A resource of a node that a package needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// Of which kind.
+    pub kind: ResourceKind,
+    /// Its name on the node: an interface, a mount point, a probe of the node file.
+    pub name: String,
+}
+
+/// Kinds of resources that packages can need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ResourceKind {
+    /// A network interface with a link.
+    Lan,
+    /// A mount point that can be written to.
+    Disk,
+    /// A probe that the node file names.
+    Service,
 }
 
 /// How a daemon runs a package.
@@ -416,6 +447,36 @@ pub enum Containment {
 pub enum Observation {
     /// An instance changed.
     Instance(InstanceReport),
+    /// What an instance said of itself on its control socket has changed.
+    Said(InstanceWords),
+    /// A resource of the node came up or went down.
+    Resource(ResourceReport),
+}
+
+/// A resource of the node came up or went down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceReport {
+    /// Which.
+    pub need: Need,
+    /// Whether it can be used.
+    pub up: bool,
+    /// For people: what was found; at most 500 bytes.
+    pub detail: String,
+}
+
+/// What an instance says of itself. It decides nothing about what runs now, only what is chosen next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceWords {
+    /// Which package.
+    pub package: PackageName,
+    /// The epoch under which its process was started.
+    pub start: Epoch,
+    /// How fit it is to be promoted, more is better; negative: not at all. None: it has not said.
+    pub score: Option<i64>,
+    /// Whether it is busy: shedding passes it over.
+    pub busy: bool,
 }
 
 /// An instance changed.

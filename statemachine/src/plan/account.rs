@@ -2,17 +2,29 @@
 
 use alloc::vec::Vec;
 
-use crate::command::{Mode, Wish};
+use crate::command::Wish;
 use crate::draft::{Cause, Draft};
 use crate::event::{EventId, EventKind};
 use crate::group::{Group, Health, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::Terms;
-use crate::plan::gate;
 use crate::plan::standby::{occupied, wanted};
+use crate::plan::{gate, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
+
+/// Takes leave of members that were removed and have ended, before anything is decided: what the group remembers of them
+/// must not hold the others back.
+pub(crate) fn bury_removed(draft: &mut Draft<'_>, unit: Unit) {
+    match unit {
+        Unit::Package(package) => draft.bury(package),
+        Unit::Group(group) => {
+            let members = draft.state.group_at(group).map(|group| group.members.clone());
+            members.into_iter().flatten().for_each(|member| draft.bury(member));
+        }
+    }
+}
 
 /// Writes down what the plan came to for a unit, and says what is new.
 pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
@@ -32,10 +44,6 @@ pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
         let Some(package) = draft.state.package_at(number) else {
             continue;
         };
-        if package.removing && package.instance.is_none() {
-            draft.bury(number);
-            continue;
-        }
         let idle = why_idle(draft.state, number, package);
         waits |= idle.as_ref().is_some_and(Reason::waits_for_node);
         set_idle(draft, number, idle);
@@ -60,15 +68,26 @@ pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> O
     if let Some(group) = package.group.and_then(|group| state.group_at(group))
         && package.wish == Wish::Start
     {
-        if occupied(state, group) >= wanted(group) {
+        if group.is_unit() && occupied(state, group) >= wanted(group) {
             return Some(Reason::Reserve { wanted: wanted(group) });
+        }
+        if let Some(leaving) = &group.leaving
+            && let Some(node) = state.node_at(leaving.node)
+        {
+            return Some(Reason::GroupLeaves {
+                node: node.name.clone(),
+            });
         }
         if group.exhausted.is_some() && group.vacancy.is_some() {
             let failovers = u32::try_from(group.failovers.len()).unwrap_or(u32::MAX);
             return Some(Reason::Exhausted { failovers });
         }
     }
-    let nodes = Terms::of(state, number, package).obstacles(state);
+    let nodes = if together::holds(state, package) {
+        together::obstacles(state, number, package)
+    } else {
+        Terms::of(state, number, package).obstacles(state)
+    };
     Some(if nodes.banned > 0 {
         Reason::Failed { nodes }
     } else {
@@ -115,7 +134,7 @@ fn examine(state: &State, group: &Group) -> Finding {
     let wished = state
         .group_members(group)
         .any(|(_, package)| package.wish == Wish::Start && !package.removing);
-    let is_ready_standby = |instance: &Instance| instance.mode == Mode::Standby && instance.is_ready();
+    let is_ready_standby = |instance: &Instance| instance.stands_by() && instance.is_ready();
     let ready = state
         .group_members(group)
         .filter(|(_, package)| package.instance.as_ref().is_some_and(is_ready_standby))
@@ -141,6 +160,9 @@ fn set_health(draft: &mut Draft<'_>, number: GroupIx) {
     let Some(group) = draft.state.group_at(number) else {
         return;
     };
+    if !group.is_unit() {
+        return set_common_health(draft, number);
+    }
     let Finding { health, active, ready } = examine(draft.state, group);
     if health == group.health {
         return;
@@ -164,6 +186,51 @@ fn set_health(draft: &mut Draft<'_>, number: GroupIx) {
         },
         (Health::Lost, _) => EventKind::GroupLost { group: name },
         (Health::Idle, _) | (Health::Redundant | Health::Degraded, None) => return,
+    };
+    draft.say_group(number, Cause::Of(cause), kind);
+}
+
+/// A group whose members all run: how many do.
+fn set_common_health(draft: &mut Draft<'_>, number: GroupIx) {
+    let Some(group) = draft.state.group_at(number) else {
+        return;
+    };
+    let wished = || {
+        draft
+            .state
+            .group_members(group)
+            .filter(|(_, package)| package.wish == Wish::Start && !package.removing)
+    };
+    let is_ready = |package: &Package| package.instance.as_ref().is_some_and(Instance::is_ready);
+    let goes_on = |package: &Package| package.instance.as_ref().is_some_and(Instance::is_live);
+    let ends = |package: &Package| package.instance.is_some();
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let wanted = count(wished().count());
+    let running = count(wished().filter(|(_, package)| is_ready(package)).count());
+    let health = match running {
+        _ if wanted == 0 => Health::Idle,
+        _ if running == wanted => Health::Redundant,
+        _ if wished().any(|(_, package)| goes_on(package)) => Health::Degraded,
+        // Whether the group is lost shows once the end of the last one is proven.
+        _ if wished().any(|(_, package)| ends(package)) || group.health == Health::Idle => group.health,
+        _ => Health::Lost,
+    };
+    if health == group.health {
+        return;
+    }
+    let name = group.name().clone();
+    let cause = latest_trail(draft.state, group);
+    if let Some(group) = draft.state.groups.get_mut(number.0) {
+        group.health = health;
+    }
+    let kind = match health {
+        Health::Idle => return,
+        Health::Lost => EventKind::GroupLost { group: name },
+        Health::Redundant | Health::Degraded => EventKind::GroupRuns {
+            group: name,
+            running,
+            wanted,
+        },
     };
     draft.say_group(number, Cause::Of(cause), kind);
 }

@@ -1,12 +1,16 @@
 //! May a package run on a node?
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::Package;
+use crate::plan::needs;
 use crate::reason::{Obstacle, Obstacles};
+use crate::resource::Need;
 use crate::room::Room;
 use crate::state::State;
 
@@ -19,6 +23,8 @@ pub(crate) struct Terms {
     peers: Vec<(NodeIx, PackageIx)>,
     /// Where it failed too often in the node's present session.
     banned: Vec<(NodeIx, u32)>,
+    /// Where each of its needs is up; none: nowhere.
+    needs: Vec<(Need, Option<Arc<BTreeSet<NodeIx>>>)>,
 }
 
 impl Terms {
@@ -32,7 +38,8 @@ impl Terms {
                 .collect()
         });
         let group = package.group.and_then(|group| state.group_at(group));
-        let members = group.into_iter().flat_map(|group| state.group_members(group));
+        let apart = group.filter(|group| !group.is_together());
+        let members = apart.into_iter().flat_map(|group| state.group_members(group));
         let peers = members
             .filter(|(member, _)| *member != number)
             .filter_map(|(member, peer)| Some((peer.instance.as_ref()?.node, member)))
@@ -47,6 +54,12 @@ impl Terms {
             listed,
             peers,
             banned: banned.map(|ban| (ban.node, ban.failures)).collect(),
+            needs: package
+                .spec
+                .needs
+                .iter()
+                .map(|need| (need.clone(), state.needs.nodes_with(need).cloned()))
+                .collect(),
         }
     }
 
@@ -57,6 +70,10 @@ impl Terms {
             && self.listed.as_ref().is_none_or(|listed| listed.contains(&node))
             && !self.peers.iter().any(|(there, _)| *there == node)
             && !self.banned.iter().any(|(there, _)| *there == node)
+            && self
+                .needs
+                .iter()
+                .all(|(_, up)| up.as_ref().is_some_and(|up| up.contains(&node)))
     }
 
     /// The first thing that is in the way on a node.
@@ -71,6 +88,9 @@ impl Terms {
         if node.drain {
             return Some(Obstacle::Drained);
         }
+        if let Some(unmet) = needs::unmet(self.needs.iter().map(|(need, _)| need), node) {
+            return Some(unmet);
+        }
         if let Some((_, failures)) = self.banned.iter().find(|(there, _)| *there == number) {
             return Some(Obstacle::Banned { failures: *failures });
         }
@@ -79,12 +99,13 @@ impl Terms {
                 package: state.package_at(*peer)?.name().clone(),
             });
         }
-        self.shortage(state, number)
+        Self::shortage_of(state, number, self.load)
     }
 
-    fn shortage(&self, state: &State, number: NodeIx) -> Option<Obstacle> {
+    /// The first dimension in which a node lacks room for a load.
+    pub(crate) fn shortage_of(state: &State, number: NodeIx, load: Loads) -> Option<Obstacle> {
         let room = state.rooms.get(number);
-        let rows = state.dimensions.names().zip(self.load.0).zip(room.free);
+        let rows = state.dimensions.names().zip(load.0).zip(room.free);
         let short = rows
             .into_iter()
             .find(|((_, needed), free)| *needed > 0 && needed >= free);
@@ -102,16 +123,9 @@ impl Terms {
     pub(crate) fn obstacles(&self, state: &State) -> Obstacles {
         let mut counts = Obstacles::default();
         for (number, _) in state.nodes.iter() {
-            let count = match self.obstacle(state, NodeIx(number)) {
-                None => continue,
-                Some(Obstacle::Down) => &mut counts.down,
-                Some(Obstacle::Drained) => &mut counts.drained,
-                Some(Obstacle::NotListed) => &mut counts.not_listed,
-                Some(Obstacle::NoRoom { .. }) => &mut counts.full,
-                Some(Obstacle::Peer { .. }) => &mut counts.peers,
-                Some(Obstacle::Banned { .. }) => &mut counts.banned,
-            };
-            *count = count.saturating_add(1);
+            if let Some(obstacle) = self.obstacle(state, NodeIx(number)) {
+                counts.count(&obstacle);
+            }
         }
         counts
     }

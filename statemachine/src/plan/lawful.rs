@@ -8,11 +8,16 @@ use crate::group::{Group, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::is_listed;
+use crate::plan::free_run::runs_free;
+use crate::plan::{needs, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
 /// Stops the instances of a unit that may not go on.
 pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
+    if let Some(group) = together::group_of(draft.state, unit) {
+        return together::stop(draft, group);
+    }
     let members: Vec<PackageIx> = match unit {
         Unit::Package(package) => Vec::from([package]),
         Unit::Group(group) => draft
@@ -33,14 +38,14 @@ pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
 }
 
 /// Why a package's instance may not go on.
-fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
+pub(super) fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     let state = &*draft.state;
     let package = state.package_at(number)?;
     let instance = package.instance.as_ref().filter(|instance| instance.is_live())?;
     if package.removing {
         return Some(Reason::Removed);
     }
-    if let Some(why) = unwished(package, instance) {
+    if let Some(why) = unwished(state, package, instance) {
         return Some(why);
     }
     if state.node_at(instance.node).is_some_and(|node| node.drain) {
@@ -49,15 +54,19 @@ fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     if !is_listed(state, package, instance.node) {
         return Some(Reason::NotAllowed);
     }
+    if let Some((why, _)) = needs::lost(state, package, instance.node) {
+        return Some(why);
+    }
     (draft.grown.contains(&number) && is_over(state, instance)).then_some(Reason::NoRoom)
 }
 
-fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
+fn unwished(state: &State, package: &Package, instance: &Instance) -> Option<Reason> {
     match (package.wish, instance.mode) {
         (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
         (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
         (Wish::Start, Mode::Test) => {
-            let to = if package.group.is_some() {
+            let group = package.group.and_then(|group| state.group_at(group));
+            let to = if group.is_some_and(Group::is_unit) && !runs_free(state, package) {
                 Mode::Standby
             } else {
                 Mode::Active
@@ -69,7 +78,7 @@ fn unwished(package: &Package, instance: &Instance) -> Option<Reason> {
 }
 
 /// Whether the sums on an instance's node have reached its capacity in a dimension that the instance loads.
-fn is_over(state: &State, instance: &Instance) -> bool {
+pub(super) fn is_over(state: &State, instance: &Instance) -> bool {
     let room = state.rooms.get(instance.node);
     instance
         .load

@@ -9,11 +9,14 @@
 
 pub(crate) mod account;
 pub(crate) mod eligible;
+pub(crate) mod free_run;
 pub(crate) mod gate;
 mod lawful;
+pub(crate) mod needs;
 pub(crate) mod place;
 mod standby;
 pub(crate) mod takeover;
+pub(crate) mod together;
 
 use alloc::vec::Vec;
 
@@ -25,6 +28,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
     gate::update(draft);
     place::wake_waiting(draft);
     let units = take_units(draft);
+    each(draft, &units, account::bury_removed);
     each(draft, &units, lawful::stop_unlawful);
     each(draft, &units, takeover::activate);
     each(draft, &units, standby::place_standbys);

@@ -3,13 +3,16 @@
 use crate::draft::Draft;
 use crate::id::{NodeIx, PackageIx};
 use crate::plan::eligible::Terms;
-use crate::plan::gate;
+use crate::plan::{gate, together};
 use crate::state::{State, Unit};
 
 /// The node for a package: the preferred one; else the first of its list that can take it; else the one with most room,
 /// then the lowest number.
 pub(crate) fn choose(state: &State, number: PackageIx) -> Option<NodeIx> {
     let package = state.package_at(number)?;
+    if together::holds(state, package) {
+        return together::choose(state, number, package);
+    }
     let terms = Terms::of(state, number, package);
     let allowed = |node: NodeIx| terms.allow(node, &state.rooms.get(node));
     if let Some(preferred) = package.prefer

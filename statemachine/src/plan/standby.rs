@@ -13,6 +13,9 @@ use crate::state::{State, Unit};
 /// Starts standbys until a group has as many members running as it wants, and stops those beyond.
 pub(crate) fn place_standbys(draft: &mut Draft<'_>, unit: Unit) {
     let Unit::Group(group) = unit else { return };
+    if !draft.state.group_at(group).is_some_and(Group::is_unit) {
+        return;
+    }
     stop_surplus(draft, group);
     if !gate::is_open(draft.state) {
         return;
@@ -68,7 +71,7 @@ fn stop_surplus(draft: &mut Draft<'_>, group: GroupIx) {
     let Some(row) = draft.state.group_at(group) else { return };
     let wanted = wanted(row);
     let surplus = occupied(draft.state, row).saturating_sub(wanted);
-    let is_standby = |instance: &Instance| instance.mode == Mode::Standby && instance.is_live();
+    let is_standby = |instance: &Instance| instance.stands_by() && instance.is_live();
     let mut standbys: alloc::vec::Vec<PackageIx> = draft
         .state
         .group_members(row)

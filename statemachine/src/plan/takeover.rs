@@ -1,6 +1,7 @@
 //! Who becomes active, and when: only when nothing holds the unit any more.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::command::{Mode, Wish};
 use crate::draft::{Cause, Draft};
@@ -9,11 +10,14 @@ use crate::group::{Exhausted, Group, Ownership, Vacancy};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::Package;
 use crate::plan::eligible::Terms;
-use crate::plan::{gate, place};
+use crate::plan::{gate, place, together};
 use crate::state::{Deadline, State, Unit};
 
 /// Makes a unit's package active where none is and none may still be.
 pub(crate) fn activate(draft: &mut Draft<'_>, unit: Unit) {
+    if let Some(group) = together::group_of(draft.state, unit) {
+        return together::start(draft, group);
+    }
     match unit {
         Unit::Package(package) => activate_single(draft, package),
         Unit::Group(group) => activate_group(draft, group),
@@ -73,21 +77,22 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
     }
 }
 
-/// The standby that becomes active: the operator's choice, else the first by rank that is ready, else one that starts.
+/// The standby that becomes active: the operator's choice; else of those that are ready, else of those that start, the
+/// one that says it is fittest, then the first by rank. One that says it must not be is left alone: what takes over
+/// without its data loses them.
 fn heir(state: &State, group: &Group) -> Option<PackageIx> {
     let standing_by = |package: &Package| {
-        let live = package
-            .instance
-            .as_ref()
-            .filter(|it| it.mode == Mode::Standby && it.is_live());
+        let live = package.instance.as_ref().filter(|it| it.stands_by() && it.is_live());
         live.filter(|_| package.wish == Wish::Start && !package.removing)
             .map(|instance| !instance.is_ready())
     };
     let candidates = state.group_members(group).filter_map(|(number, package)| {
         let starting = standing_by(package)?;
-        Some((group.successor != Some(number), starting, package.rank(), number))
+        let chosen = group.successor == Some(number);
+        let score = package.instance.as_ref().and_then(|it| it.score).unwrap_or(0);
+        (chosen || score >= 0).then_some((!chosen, starting, Reverse(score), package.rank(), number))
     });
-    candidates.min().map(|(_, _, _, number)| number)
+    candidates.min().map(|(_, _, _, _, number)| number)
 }
 
 /// The members without an instance, in the order in which they are tried: those that are to come back where they were,
@@ -124,7 +129,7 @@ fn restart_in_place(draft: &mut Draft<'_>, group: GroupIx, was: Vacancy) {
 }
 
 /// Whether a group has failed over as often as it may; says so when that becomes true.
-fn is_exhausted(draft: &mut Draft<'_>, group: GroupIx) -> bool {
+pub(super) fn is_exhausted(draft: &mut Draft<'_>, group: GroupIx) -> bool {
     let now = draft.at();
     let Some(row) = draft.state.groups.get_mut(group.0) else {
         return false;
@@ -175,7 +180,7 @@ pub(crate) fn allow_failovers(draft: &mut Draft<'_>, group: GroupIx) {
     draft.plan_unit(Unit::Group(group));
 }
 
-fn fill_vacancy(draft: &mut Draft<'_>, group: GroupIx, failed_over: bool) {
+pub(super) fn fill_vacancy(draft: &mut Draft<'_>, group: GroupIx, failed_over: bool) {
     let now = draft.at();
     let Some(row) = draft.state.groups.get_mut(group.0) else {
         return;

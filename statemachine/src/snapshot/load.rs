@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 
 use super::{SnapshotError, v1};
 use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
+use crate::command::{Mode, Output};
 use crate::digest::fingerprint;
 use crate::event::EventId;
-use crate::group::{Exhausted, Group, Health, Vacancy};
+use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::id::{GroupIx, NodeIx, PackageIx};
 use crate::load::{Dimensions, Loads};
 use crate::node::{Attributes, Moment, Node, NodeStatus};
@@ -18,6 +19,7 @@ use crate::outcome::Accepted;
 use crate::package::{Ban, Instance, Package, Phase};
 use crate::reason::Reason;
 use crate::requests::Seen;
+use crate::resource::{Need, Needs, Resource, Resources};
 use crate::room::Room;
 use crate::rules::{RuleSet, Unchecked, check};
 use crate::state::{Deadline, State};
@@ -168,6 +170,18 @@ fn index(state: &mut State) {
             deadlines.insert((until, Deadline::Gate));
         }
     }
+    let mut needs = Needs::default();
+    for (number, row) in state.nodes.iter() {
+        for (need, resource) in row.resources.iter() {
+            needs.set(NodeIx(number), need, resource.up);
+        }
+    }
+    for (_, row) in state.packages.iter() {
+        for need in &row.spec.needs {
+            needs.claim(need);
+        }
+    }
+    state.needs = needs;
     state.deadlines = Arc::new(deadlines);
     let waiting = state
         .packages
@@ -254,6 +268,7 @@ fn node(row: v1::NodeRow) -> Node {
         extended,
         containment,
         trail,
+        resources,
     } = row;
     let mut kept = Attributes::kept(attributes_removed);
     for (key, value) in &attributes {
@@ -283,7 +298,25 @@ fn node(row: v1::NodeRow) -> Node {
         instances: Vec::new(),
         planned: Loads::default(),
         trail: trail.map(event),
+        resources: Resources(Arc::new(resources.into_iter().map(resource).collect())),
     }
+}
+
+fn resource(row: v1::ResourceRow) -> (Need, Resource) {
+    let v1::ResourceRow {
+        need,
+        up,
+        since,
+        detail,
+        event: said,
+    } = row;
+    let resource = Resource {
+        up,
+        since: moment(since),
+        detail: Arc::from(detail),
+        event: said.map(event),
+    };
+    (need, resource)
 }
 
 fn group(row: v1::GroupRow) -> Group {
@@ -298,6 +331,7 @@ fn group(row: v1::GroupRow) -> Group {
         exhausted,
         health,
         trail,
+        leaving,
     } = row;
     Group {
         spec: Arc::new(spec),
@@ -328,6 +362,11 @@ fn group(row: v1::GroupRow) -> Group {
             v1::HealthRow::Lost => Health::Lost,
         },
         trail: trail.map(event),
+        leaving: leaving.map(|(node, why, cause)| Leaving {
+            node: NodeIx(node),
+            why,
+            cause: cause.map(event),
+        }),
     }
 }
 
@@ -391,7 +430,15 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         revision,
         load,
         detail,
+        inhibited,
+        score,
+        busy,
+        held,
     } = row;
+    let output = match mode {
+        Mode::Active if !inhibited => Output::Released,
+        Mode::Active | Mode::Standby | Mode::Test => Output::Inhibited,
+    };
     Instance {
         node: NodeIx(node),
         session,
@@ -412,6 +459,10 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         revision,
         load: Loads(load),
         detail: Arc::from(detail),
+        output,
+        score,
+        busy,
+        held,
     }
 }
 

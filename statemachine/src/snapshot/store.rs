@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use super::v1;
 use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
 use crate::event::EventId;
-use crate::group::{Exhausted, Group, Health, Vacancy};
+use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::node::{Moment, Node, NodeStatus};
 use crate::outcome::Accepted;
 use crate::package::{Instance, Package, Phase};
+use crate::resource::Resource;
 use crate::state::State;
 
 /// The stored shape of a state.
@@ -120,6 +121,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         instances: _,
         planned: _,
         trail,
+        resources,
     } = row;
     v1::NodeRow {
         place,
@@ -152,6 +154,24 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         extended: extended.map(tail),
         containment: *containment,
         trail: trail.map(event),
+        resources: resources
+            .iter()
+            .map(|(need, resource)| {
+                let Resource {
+                    up,
+                    since,
+                    detail,
+                    event: said,
+                } = resource;
+                v1::ResourceRow {
+                    need: need.clone(),
+                    up: *up,
+                    since: moment(*since),
+                    detail: detail.to_string(),
+                    event: said.map(event),
+                }
+            })
+            .collect(),
     }
 }
 
@@ -167,6 +187,7 @@ fn group(place: u32, row: &Group) -> v1::GroupRow {
         exhausted,
         health,
         trail,
+        leaving,
     } = row;
     v1::GroupRow {
         place,
@@ -197,6 +218,9 @@ fn group(place: u32, row: &Group) -> v1::GroupRow {
             Health::Lost => v1::HealthRow::Lost,
         },
         trail: trail.map(event),
+        leaving: leaving
+            .as_ref()
+            .map(|Leaving { node, why, cause }| (node.0, why.clone(), cause.map(event))),
     }
 }
 
@@ -255,6 +279,10 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         revision,
         load,
         detail,
+        output: _,
+        score,
+        busy,
+        held,
     } = row;
     v1::InstanceRow {
         node: node.0,
@@ -276,6 +304,10 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         revision: *revision,
         load: load.0,
         detail: detail.to_string(),
+        inhibited: row.is_inhibited(),
+        score: *score,
+        busy: *busy,
+        held: *held,
     }
 }
 

@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, Generation, Index, MemberId, NodeId, NodeName, PackageName, SessionId};
-use crate::log::v1::{Capacity, ClusterSpec, Containment, EndCause, GroupSpec, Mode, PackageSpec, RequestId, Wish};
+use crate::log::v1::{
+    Capacity, ClusterSpec, Containment, EndCause, GroupSpec, Mode, Need, PackageSpec, RequestId, Wish,
+};
 use crate::time::{Millis, Timestamp};
 
 /// The whole state.
@@ -150,6 +152,25 @@ pub struct NodeRow {
     pub containment: Option<Containment>,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// What its daemon says of its links, disks and services.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<ResourceRow>,
+}
+
+/// A resource of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRow {
+    /// Which.
+    pub need: Need,
+    /// Whether it can be used.
+    pub up: bool,
+    /// Since when.
+    pub since: MomentRow,
+    /// For people.
+    pub detail: String,
+    /// The event that says so.
+    pub event: Option<EventRow>,
 }
 
 /// Whether a node takes part.
@@ -201,6 +222,9 @@ pub struct GroupRow {
     pub health: HealthRow,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// The place of the node that a together group has to leave, why, and the event that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<(u32, Reason, Option<EventRow>)>,
 }
 
 /// How it came that nobody is active.
@@ -302,6 +326,18 @@ pub struct InstanceRow {
     pub load: [u64; 4],
     /// What its daemon last said of it.
     pub detail: String,
+    /// It is active in a free-run group, and its output is inhibited.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub inhibited: bool,
+    /// How fit it said it is to be promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// It said that it is busy.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub busy: bool,
+    /// Its turn in its together group has not come.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub held: bool,
 }
 
 /// What is known of an instance.
@@ -425,6 +461,21 @@ pub enum Reason {
         /// Which.
         to: Mode,
     },
+    /// Another member failed beyond its restarts, and its together group moves as one.
+    GroupMoves {
+        /// Which.
+        package: PackageName,
+    },
+    /// Its together group is leaving a node, and is placed once nothing of it is left there.
+    GroupLeaves {
+        /// Which.
+        node: NodeName,
+    },
+    /// A resource that it needs is down on its node.
+    NeedLost {
+        /// Which.
+        need: String,
+    },
 }
 
 /// What is in the way, and on how many nodes: each node counts once, for the first that applies.
@@ -443,4 +494,15 @@ pub struct Obstacles {
     pub peers: u32,
     /// Where it failed too often.
     pub banned: u32,
+    /// Where the others of its together group are not.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub apart: u32,
+    /// Where something that it needs is not up.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub unmet: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none_of(count: &u32) -> bool {
+    *count == 0
 }

@@ -109,11 +109,17 @@ impl World {
     /// A report of these instances' node.
     pub fn report(&self, package: &str, states: Vec<InstanceState>, detail: &str) -> Option<Command> {
         let instance = self.package(package)?.instance.as_ref()?;
-        let node = self.state.node_at(instance.node)?;
         let observations = states
             .into_iter()
             .map(|state| observation(package, instance, state, detail))
             .collect();
+        self.observe(package, observations)
+    }
+
+    /// A report of the node where a package is.
+    pub fn observe(&self, package: &str, observations: Vec<Observation>) -> Option<Command> {
+        let instance = self.package(package)?.instance.as_ref()?;
+        let node = self.state.node_at(instance.node)?;
         Some(Command::Observe {
             node: node.id,
             session: instance.session,
@@ -149,6 +155,7 @@ impl World {
                 .filter_map(|package| {
                     let instance = package.instance.as_ref()?;
                     let state = match instance.phase {
+                        Phase::Starting if instance.held => return None,
                         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
                         Phase::Stopping { .. } => InstanceState::Ended {
                             cause: EndCause::Requested,

@@ -4,13 +4,15 @@
 //! | --- | --- |
 //! | `create` | the first command of the log |
 //! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
-//! | `group NAME [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
+//! | `group NAME [kind=free-run|together] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `rule TEXT`, `rules` | writes down a line of rules; puts all lines since the last time in force |
 //! | `up NODE [clean] [cut_off=MS] [machine=M] [boot=B] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
+//! | `has\|lacks NODE NEED…` | what its daemon says of its resources |
+//! | `says P [score=N] [busy]` | what it says on its control socket |
 //! | `obey` | all daemons do what they are told, until nothing is left to do |
 //! | `wait TIME` | lets time pass; a deadline that is met proposes a tick |
 //! | `key CLIENT KEY VERB…` | any verb with an idempotency key |
@@ -20,7 +22,8 @@
 use std::fmt::Write as _;
 
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, InstanceState, OnQuorumLoss, RequestId, RestartSpec, Wish,
+    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Need, Observation,
+    OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -191,6 +194,43 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             api: "127.0.0.1:4".into(),
             witness: rest.get(1) == Some(&"witness"),
         },
+        "has" | "lacks" => {
+            let (node, session) = world.session(rest[0]).expect("a node");
+            let observations = rest[1..].iter().map(|need| {
+                Observation::Resource(ResourceReport {
+                    need: Need::parse(need).unwrap(),
+                    up: *verb == "has",
+                    detail: if *verb == "has" {
+                        String::new()
+                    } else {
+                        "no link".into()
+                    },
+                })
+            });
+            Command::Observe {
+                node,
+                session,
+                sequence: world.state.node(node).unwrap().sequence + 1,
+                observations: observations.collect(),
+            }
+        }
+        "says" => {
+            let words = InstanceWords {
+                package: package(),
+                start: world
+                    .package(rest[0])
+                    .and_then(|it| it.instance.as_ref())
+                    .expect("an instance")
+                    .start,
+                score: pairs(rest)
+                    .find(|(key, _)| *key == "score")
+                    .map(|(_, score)| score.parse().unwrap()),
+                busy: rest.contains(&"busy"),
+            };
+            world
+                .observe(rest[0], vec![Observation::Said(words)])
+                .expect("an instance")
+        }
         _ => observation(world, verb, rest),
     }
 }
@@ -240,6 +280,13 @@ fn group(rest: &[&str]) -> statemachine::command::GroupSpec {
     let mut spec = specs::group(rest[0], 1);
     for (key, value) in pairs(rest) {
         match key {
+            "kind" => {
+                spec.kind = match value {
+                    "free-run" => GroupKind::FreeRun,
+                    "together" => GroupKind::Together,
+                    _ => GroupKind::Duplex,
+                }
+            }
             "standbys" => spec.standbys = value.parse().unwrap(),
             "failovers" => spec.failovers = limit(value),
             other => panic!("{other} is no key of a group"),
@@ -271,6 +318,8 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
                     _ => OnQuorumLoss::Stop,
                 }
             }
+            "after" => spec.after = value.split(',').map(|name| PackageName::new(name).unwrap()).collect(),
+            "needs" => spec.needs = value.split(',').map(|need| Need::parse(need).unwrap()).collect(),
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
                 spec.load
@@ -362,7 +411,16 @@ fn show(world: &World) -> String {
             Some(instance) => {
                 let node = &world.state.node_at(instance.node).unwrap().name;
                 let mode = mode_word(instance.mode);
-                let _ = writeln!(text, "{name}: {state}, {mode} on {node}, epoch {}", instance.epoch);
+                let inhibited = match (instance.is_inhibited(), instance.held) {
+                    (true, _) => " inhibited",
+                    (false, true) => " held",
+                    (false, false) => "",
+                };
+                let _ = writeln!(
+                    text,
+                    "{name}: {state}, {mode}{inhibited} on {node}, epoch {}",
+                    instance.epoch
+                );
             }
             None => {
                 let why = package.idle.as_ref().map(ToString::to_string).unwrap_or_default();

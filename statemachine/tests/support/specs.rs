@@ -52,5 +52,7 @@ pub fn package(name: &str, group: Option<&str>) -> PackageSpec {
             start_timeout: Millis(60_000),
             stop_timeout: Millis(10_000),
         },
+        after: Vec::new(),
+        needs: Vec::new(),
     }
 }

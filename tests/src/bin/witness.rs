@@ -1,13 +1,13 @@
 //! The test program: a package that writes down when it is active, so that a second active instance can't hide.
 //!
 //! ```text
-//! witness --dir DIRECTORY [--unit NAME] [--way control|start] [--ignore-term] [--exit-after MS]
+//! witness --dir DIRECTORY [--unit NAME] [--way control|start] [--ignore-term] [--exit-after MS] [--says LINE]
 //! ```
 //!
 //! It appends its records (see `tests::witness`) to a file of its own under `DIRECTORY/UNIT`, a beat every 10 ms while it
-//! is active, and holds `flock` on `DIRECTORY/UNIT/lock` while it is: the kernel drops the lock at its death, so an
+//! is active with its output released, and holds `flock` on `DIRECTORY/UNIT/lock` while it is: the kernel drops the lock at its death, so an
 //! overlap is exact even under SIGKILL. With `--way control` it connects to `PACELINE_CONTROL` and is told of changes
-//! of mode there; with `--way start` it knows only what it was started with. With each beat it writes its fencing token to
+//! of mode there; with `--way start` it knows only what it was started with. `--says` is one more line that it says there. With each beat it writes its fencing token to
 //! `DIRECTORY/UNIT/resource`, which all programs of the unit share.
 
 use std::env;
@@ -44,6 +44,7 @@ struct Options {
     control: bool,
     ignore_term: bool,
     exit_after: Option<Duration>,
+    says: Option<String>,
 }
 
 impl Options {
@@ -56,6 +57,7 @@ impl Options {
             control: true,
             ignore_term: false,
             exit_after: None,
+            says: None,
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
@@ -65,6 +67,7 @@ impl Options {
                 "--way" => options.control = value()? == "control",
                 "--ignore-term" => options.ignore_term = true,
                 "--exit-after" => options.exit_after = Some(Duration::from_millis(value()?.parse()?)),
+                "--says" => options.says = Some(value()?),
                 _ => bail!("unknown option {argument}"),
             }
         }
@@ -84,6 +87,7 @@ struct Witness {
     pid: i32,
     epoch: u64,
     mode: String,
+    output: String,
     began: Instant,
 }
 
@@ -92,6 +96,7 @@ impl Witness {
         let package = env::var("PACELINE_PACKAGE").context("PACELINE_PACKAGE is part of the package contract")?;
         let node = env::var("PACELINE_NODE").context("PACELINE_NODE is part of the package contract")?;
         let mode = env::var("PACELINE_MODE").context("PACELINE_MODE is part of the package contract")?;
+        let output = env::var("PACELINE_OUTPUT").context("PACELINE_OUTPUT is part of the package contract")?;
         let epoch = env::var("PACELINE_EPOCH")
             .context("PACELINE_EPOCH is part of the package contract")?
             .parse()?;
@@ -116,29 +121,37 @@ impl Witness {
             pid,
             epoch,
             mode: String::new(),
+            output: String::new(),
             began: Instant::now(),
         };
         witness.write(Kind::Start)?;
-        witness.change(&mode, epoch)?;
+        witness.change(&mode, &output, epoch)?;
         Ok(witness)
     }
 
     /// Takes up a mode. What it writes comes before the answer, so that nobody counts it as active before the file does.
-    fn change(&mut self, mode: &str, epoch: u64) -> anyhow::Result<()> {
-        if self.mode == "active" {
+    fn change(&mut self, mode: &str, output: &str, epoch: u64) -> anyhow::Result<()> {
+        if self.counts() {
             self.write(Kind::Inactive)?;
             self.lock = None;
         }
         self.epoch = epoch;
         mode.clone_into(&mut self.mode);
+        output.clone_into(&mut self.output);
         match mode {
-            "active" => {
+            "active" if self.counts() => {
                 self.write(Kind::Active)?;
                 self.take_lock()
             }
+            "active" => self.write(Kind::Inhibited),
             "test" => self.write(Kind::Test),
             _ => self.write(Kind::Standby),
         }
+    }
+
+    /// Whether it is what may be there only once: active, with its output released.
+    fn counts(&self) -> bool {
+        self.mode == "active" && self.output == "released"
     }
 
     fn take_lock(&mut self) -> anyhow::Result<()> {
@@ -181,6 +194,9 @@ impl Witness {
 
     fn run(&mut self, options: &Options, signals: &SignalFd) -> anyhow::Result<()> {
         let mut control = if options.control { Control::connect()? } else { None };
+        if let (Some(control), Some(says)) = (&mut control, &options.says) {
+            control.say(&format!("{says}\n"))?;
+        }
         loop {
             let (told, asked_to_end) = wait(signals, control.as_ref())?;
             if asked_to_end {
@@ -199,7 +215,7 @@ impl Witness {
             if options.exit_after.is_some_and(|after| self.began.elapsed() >= after) {
                 std::process::exit(3);
             }
-            if self.mode == "active" {
+            if self.counts() {
                 self.write(Kind::Beat)?;
                 self.write_token()?;
             }
@@ -214,8 +230,13 @@ impl Witness {
                     .get("epoch")
                     .and_then(serde_json::Value::as_u64)
                     .unwrap_or(self.epoch);
-                if mode != self.mode || epoch != self.epoch {
-                    self.change(mode, epoch)?;
+                let output = line
+                    .get("output")
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or(&self.output)
+                    .to_owned();
+                if mode != self.mode || output != self.output || epoch != self.epoch {
+                    self.change(mode, &output, epoch)?;
                 }
                 control.say("{\"ok\":true}\n")?;
             }
@@ -224,7 +245,7 @@ impl Witness {
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
-        if self.mode == "active" {
+        if self.counts() {
             self.write(Kind::Inactive)?;
             self.lock = None;
         }

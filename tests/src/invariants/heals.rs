@@ -108,8 +108,7 @@ fn one_view(targets: &[Target], sights: &mut Vec<Sight>) -> Result<Status, Strin
 pub fn active(packages: &[Package]) -> Result<BTreeMap<String, u64>, String> {
     let mut units: BTreeMap<String, Vec<&Package>> = BTreeMap::new();
     for package in packages.iter().filter(|p| p.wish == "start") {
-        let unit = package.group.as_ref().unwrap_or(&package.name);
-        units.entry(unit.clone()).or_default().push(package);
+        units.entry(package.unit.clone()).or_default().push(package);
     }
     let mut found = BTreeMap::new();
     for (unit, members) in units {
@@ -120,7 +119,7 @@ pub fn active(packages: &[Package]) -> Result<BTreeMap<String, u64>, String> {
         let running: Vec<u64> = members
             .iter()
             .flat_map(|p| &p.instances)
-            .filter(|i| i.mode == "active" && i.state == "running")
+            .filter(|i| i.mode == "active" && i.output == "released" && i.state == "running")
             .map(|i| i.epoch)
             .collect();
         match running[..] {
@@ -198,6 +197,7 @@ mod tests {
         Package {
             name: name.to_owned(),
             group: Some("g".to_owned()),
+            unit: "g".to_owned(),
             priority: None,
             wish: "start".to_owned(),
             state: state.to_owned(),
@@ -211,6 +211,8 @@ mod tests {
                 epoch: 7,
                 since: String::new(),
                 detail: String::new(),
+                score: None,
+                busy: false,
             }],
             definition: None,
         }

@@ -38,13 +38,16 @@ pub fn check(states: &[StateSight], config: Option<&Config>, redefined: &BTreeSe
                         instance.epoch, package.name
                     ));
                 }
-                let Some(group) = package.group.as_deref() else {
+                // Of a group whose members all run each is a unit of its own.
+                let group = package.group.as_deref().filter(|group| *group == package.unit);
+                let Some(group) = group else {
                     continue;
                 };
                 if !nodes.insert((group, &instance.node)) {
                     complain(format!("two members of group {group} are on {}", instance.node));
                 }
                 if instance.mode == "active"
+                    && instance.output == "released"
                     && let Some(other) = active.insert(group, &package.name)
                 {
                     complain(format!("{other} and {} of group {group} are both active", package.name));
@@ -86,6 +89,7 @@ mod tests {
         Package {
             name: name.to_owned(),
             group: Some("g".to_owned()),
+            unit: "g".to_owned(),
             priority: None,
             wish: "start".to_owned(),
             state: "running".to_owned(),
@@ -99,6 +103,8 @@ mod tests {
                 epoch,
                 since: String::new(),
                 detail: String::new(),
+                score: None,
+                busy: false,
             }],
             definition: None,
         }

@@ -41,7 +41,7 @@ pub fn check(intervals: &[Interval], events: &[Event], lines: &[Line]) -> Findin
                 "the journal says between {held:?} and {taken:?} nothing that released the unit: {before:?}, then {next:?}"
             )),
             Some(Release::Lease) => {
-                if let Some((sent_ns, lease_ms)) = renewals.last_before(&before.node, next.from_ns)
+                if let Some((sent_ns, lease_ms)) = renewals.last_before(&before.node, before.from_ns, next.from_ns)
                     && next.from_ns <= sent_ns + (lease_ms + KILL_MS) * MS
                 {
                     findings.wrong(format!(
@@ -104,39 +104,57 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// The renewals of each node that were answered: when that was heard, when it was sent, and the lease in milliseconds.
-pub struct Renewals<'a>(BTreeMap<&'a str, Vec<(u64, u64, u64)>>);
+/// The renewals of each node that were answered.
+pub struct Renewals<'a>(BTreeMap<&'a str, Vec<Answered>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    heard_ns: u64,
+    sent_ns: u64,
+    lease_ms: u64,
+    /// Counts the node's registrations: what a later session was granted says nothing about an earlier one.
+    session: u64,
+}
 
 impl<'a> Renewals<'a> {
     /// Gathers them from what the daemons recorded.
     #[must_use]
     pub fn read(lines: &'a [Line]) -> Self {
-        let mut renewals: BTreeMap<&str, Vec<(u64, u64, u64)>> = BTreeMap::new();
+        let mut renewals: BTreeMap<&str, Vec<Answered>> = BTreeMap::new();
+        let mut sessions: BTreeMap<&str, u64> = BTreeMap::new();
         for line in lines {
-            if let What::Answered { sent_ns, lease_ms } = line.what {
-                renewals
-                    .entry(&line.node)
-                    .or_default()
-                    .push((line.at_ns, sent_ns, lease_ms));
+            let session = sessions.entry(&line.node).or_default();
+            match line.what {
+                What::Registered { .. } => *session += 1,
+                What::Answered { sent_ns, lease_ms } => renewals.entry(&line.node).or_default().push(Answered {
+                    heard_ns: line.at_ns,
+                    sent_ns,
+                    lease_ms,
+                    session: *session,
+                }),
+                _ => {}
             }
         }
         Self(renewals)
     }
 
-    /// Sending and lease of a node's last renewal that was answered before a moment.
+    /// Sending and lease of the last renewal that was answered before `taken_ns`, of the session in which a node held
+    /// something since `held_ns`.
     #[must_use]
-    pub fn last_before(&self, node: &str, at_ns: u64) -> Option<(u64, u64)> {
+    pub fn last_before(&self, node: &str, held_ns: u64, taken_ns: u64) -> Option<(u64, u64)> {
         let of_node = self.0.get(node)?;
-        let place = of_node.partition_point(|(answered, _, _)| *answered < at_ns);
-        let (_, sent_ns, lease_ms) = of_node.get(place.checked_sub(1)?)?;
-        Some((*sent_ns, *lease_ms))
+        let heard_before = |at_ns| of_node.partition_point(|answered| answered.heard_ns < at_ns);
+        let session = of_node.get(heard_before(held_ns).saturating_sub(1))?.session;
+        let earlier = of_node.get(..heard_before(taken_ns))?;
+        let last = earlier.iter().rev().find(|answered| answered.session == session)?;
+        Some((last.sent_ns, last.lease_ms))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invariants::planted::{answered, event, interval};
+    use crate::invariants::planted::{answered, event, interval, line};
 
     fn story(end: Option<&str>) -> Vec<Event> {
         let mut events = vec![event(1, "placed", "a", "n1", "a starts on n1 as active under epoch 1")];
@@ -170,6 +188,20 @@ mod tests {
     #[test]
     fn a_planted_takeover_within_the_lease_is_found() {
         assert_eq!(checked(LEASE, 2_000).wrong.len(), 1);
+    }
+
+    #[test]
+    fn what_a_later_session_was_granted_does_not_count() {
+        let intervals = [
+            interval("u", "a", "n1", 1, 500, 1_000),
+            interval("u", "b", "n2", 2, 3_000, 9_000),
+        ];
+        let registered = What::Registered { session: 7 };
+        let mut lines = vec![answered("n1", 900, 905, 1_000), line("n1", 2_900, registered)];
+        lines.push(answered("n1", 2_950, 2_955, 1_000));
+        assert!(check(&intervals, &story(LEASE), &lines).wrong.is_empty());
+        lines.remove(1);
+        assert_eq!(check(&intervals, &story(LEASE), &lines).wrong.len(), 1);
     }
 
     #[test]

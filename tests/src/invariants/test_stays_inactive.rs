@@ -32,7 +32,7 @@ pub fn check(records: &[Record], states: &[StateSight]) -> Findings {
                     ));
                 }
             }
-            Kind::Standby | Kind::Overlap | Kind::Inactive | Kind::Exit => {}
+            Kind::Standby | Kind::Inhibited | Kind::Overlap | Kind::Inactive | Kind::Exit => {}
         }
     }
     for state in states {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use server::raft::Answer;
 use server::timers::{CLOCK_ERROR_PERCENT, KILL_MS};
-use statemachine::command::{Command, Mode};
+use statemachine::command::{Command, Mode, Output};
 use statemachine::event::EventKind;
 use statemachine::id::{Epoch, Term};
 use statemachine::{Applied, Digest, Entry, State};
@@ -252,7 +252,7 @@ impl Checks {
                 continue;
             };
             let (name, node) = (package.name().as_str(), node.name.as_str());
-            if instance.mode == Mode::Active {
+            if instance.holds_unit() {
                 self.activations
                     .entry((name.to_owned(), instance.epoch.0))
                     .or_insert_with(|| node.to_owned());
@@ -275,6 +275,7 @@ impl Checks {
                     package,
                     mode: Mode::Active,
                     epoch: Epoch(epoch),
+                    output: None | Some(Output::Released),
                     ..
                 } if !self.started.contains(&(package.as_str().to_owned(), *epoch)) => {
                     let text = format!("the journal says that {package} became active as {epoch}; nobody saw it");

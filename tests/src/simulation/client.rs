@@ -90,6 +90,8 @@ fn definition(name: &str, lease: u64, priority: Option<u32>, revision: u64) -> P
             start_timeout: Millis(lease * 4),
             stop_timeout: Millis(lease),
         },
+        after: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

@@ -152,6 +152,7 @@ impl World {
             environment: BTreeMap::new(),
             containment: None,
             restart_lease_ms: 20_000,
+            monitor: Default::default(),
             seed,
         };
         let mut found = its.record.clone();
@@ -330,6 +331,8 @@ impl World {
             DaemonAction::Leave { server, request } => {
                 self.call(host, &server, CallKind::Leave, Request::Leave(request));
             }
+            // No package here needs anything of its node.
+            DaemonAction::Watch { .. } => {}
             // No package here asks for it.
             DaemonAction::Reset { .. } => {}
             DaemonAction::Exit => {

@@ -18,5 +18,5 @@ pub fn run(story: &mut Story) -> anyhow::Result<()> {
         "  takeover {gap:?} after the last beat, {:?} after the kill",
         Duration::from_nanos(new.from_ns - dead_ns)
     );
-    story.waited(&node, taken)
+    story.waited(epoch, taken)
 }

@@ -17,5 +17,5 @@ pub fn run(story: &mut Story) -> anyhow::Result<()> {
     let cut_ns = now_ns();
     let after = story.wait_moved(&leader, "told", epoch)?;
     story.gone_within(epoch, cut_ns, LEASE + KILL)?;
-    story.waited(&node, after)
+    story.waited(epoch, after)
 }

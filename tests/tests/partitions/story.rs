@@ -247,16 +247,16 @@ impl Story {
 
     /// Demands that a takeover waited for all of `W` since the old holder's last answered renewal: it was answered after it
     /// was sent, so this holds to the nanosecond, whatever the machine was busy with.
-    pub fn waited(&self, old_holder: &str, taken_epoch: u64) -> anyhow::Result<()> {
+    pub fn waited(&self, held_epoch: u64, taken_epoch: u64) -> anyhow::Result<()> {
         let lines = self.cluster.recordings()?;
-        let taken = self.interval(taken_epoch)?;
+        let (held, taken) = (self.interval(held_epoch)?, self.interval(taken_epoch)?);
         let (sent_ns, _) = Renewals::read(&lines)
-            .last_before(old_holder, taken.from_ns)
-            .with_context(|| format!("no renewal of {old_holder} was answered"))?;
+            .last_before(&held.node, held.from_ns, taken.from_ns)
+            .with_context(|| format!("no renewal of {} was answered", held.node))?;
         let gap = Duration::from_nanos(taken.from_ns.saturating_sub(sent_ns));
         ensure!(
             gap >= WAIT,
-            "taken over {gap:?} after {old_holder}'s last answered renewal was sent: {taken:?}"
+            "taken over {gap:?} after the last answered renewal was sent: {held:?}, then {taken:?}"
         );
         Ok(())
     }

@@ -26,6 +26,8 @@ impl Daemon {
             session,
             sequence: report.sequence,
             observations: report.observations.clone(),
+            said: report.said.clone(),
+            resources: report.resources.clone(),
         };
         self.report_ns = None;
         if request.sequence != before {

@@ -79,6 +79,7 @@ impl Daemon {
         self.report_generation = 0;
         self.desired = None;
         self.reports = Reports::default();
+        self.forget_told();
         self.report_ns = Some(now_ns);
         self.next_renewal_ns = now_ns;
         self.unanswered = 0;
@@ -150,6 +151,7 @@ impl Daemon {
             desired,
             stopping,
             servers,
+            watch,
         } = answer;
         if self.phase != Phase::Serving {
             return;
@@ -172,6 +174,7 @@ impl Daemon {
             Some(desired) if known && generation > self.generation => {
                 self.take_desired(desired, generation, now_ns);
                 self.answer_for(stopping);
+                self.take_needed(watch, actions);
             }
             _ => {}
         }

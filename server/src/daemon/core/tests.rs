@@ -13,6 +13,7 @@ mod adoption;
 mod crossing;
 mod cut_off;
 mod resetting;
+mod watching;
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_000_000 * MS;
@@ -27,6 +28,7 @@ fn facts() -> Facts {
         environment: BTreeMap::new(),
         containment: None,
         restart_lease_ms: 20_000,
+        monitor: Default::default(),
         seed: 77,
     }
 }
@@ -128,6 +130,7 @@ fn renewed(nonce: u64, generation: u64, desired: Vec<DesiredInstance>) -> Renewe
         desired: (generation > 0).then_some(desired),
         stopping: Vec::new(),
         servers: Vec::new(),
+        watch: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use client::wire::daemon as wire;
 use server::api::protocol;
-use server::lease::is_unheard;
+use server::lease::{RenewError, unheard};
 use server::raft::{Answer, Fact};
 use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
@@ -70,11 +70,13 @@ impl World {
         if request.cluster_id != CLUSTER {
             return self.refuse(server, reply, "cluster_conflict");
         }
-        if it.raft.role == Role::Leader && is_unheard(request.unanswered_ms, &it.state) {
-            return self.refuse(server, reply, "no_quorum");
-        }
         if it.raft.role == Role::Leader {
             let (node, session) = (NodeId(request.node), SessionId(request.session));
+            match unheard(&it.state, node, session, request.unanswered_ms) {
+                Some(RenewError::SessionEnded) => return self.refuse(server, reply, "session_ended"),
+                Some(_) => return self.refuse(server, reply, "no_quorum"),
+                None => {}
+            }
             it.leases.on_arrival(node, session, Renewal { request, reply });
             return;
         }
