@@ -74,7 +74,7 @@ fn m5_the_patents_example_works_as_written() -> anyhow::Result<()> {
     fs::write(&rules, EXAMPLE)?;
     let applied = paceline(&cluster, &["apply", &path, "--yes"])?;
     anyhow::ensure!(
-        applied.code == 0 && applied.err.contains("change the rules"),
+        applied.code == 0 && applied.out.contains("change the rules"),
         "{applied:?}"
     );
     let first = cluster.wait_running("pkg1", "active")?;
