@@ -240,6 +240,9 @@ impl Core {
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.tuning.snapshot_entries),
             max_in_snapshot_log_to_keep: self.tuning.kept_entries,
             purge_batch_size: (self.tuning.snapshot_entries / 4).clamp(1, PURGE_ENTRIES_MIN),
+            // A follower that comes back with less than it had acknowledged would otherwise be passed over for ever, while it
+            // votes. Its own disk is asked first (`storage/synced.rs`); what gets past that is sent again.
+            allow_log_reversion: Some(true),
             api_channel_size: Some(8192),
             notification_channel_size: Some(8192),
             ..openraft::Config::default()
