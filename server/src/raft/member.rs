@@ -16,7 +16,6 @@ use super::answer::{Answer, Fact, ProposeError};
 use super::core::Core;
 use super::join::{Admission, AskAdmission, Promotion};
 use super::propose::Scope;
-use super::read::ReadScope;
 use super::transport::Lane;
 use super::type_config::{Peer, Raft, TypeConfig};
 
@@ -127,7 +126,10 @@ pub(super) async fn promote(core: &Arc<Core>, member: MemberId) -> Promotion {
     let Some(raft) = core.raft() else {
         return Promotion::Later;
     };
-    if !core.applied.state().members().any(|known| known.id == member) && !is_confirmed(core).await {
+    // A server that was stopped for a while may take itself for the leader and not know a member that its successor let in;
+    // and what is said here is final for who asks.
+    let is_known = core.applied.state().members().any(|known| known.id == member);
+    if !is_known && core.confirm_leadership().await.is_err() {
         return Promotion::Later;
     }
     let state = core.applied.state();
@@ -169,15 +171,6 @@ pub(super) async fn promote(core: &Arc<Core>, member: MemberId) -> Promotion {
             tracing::info!(%error, member = member.0, "a server could not be made a voter yet");
             Promotion::Later
         }
-    }
-}
-
-/// Whether a quorum confirms the lead, and all that was committed before is applied here. A server that was stopped for a while
-/// may take itself for the leader and not know a member that its successor let in: what it says is final for who asks.
-async fn is_confirmed(core: &Core) -> bool {
-    match core.reads.point(ReadScope::Here, Duration::ZERO).await {
-        Ok(point) => core.wait_applied(point.index).await.is_ok(),
-        Err(_) => false,
     }
 }
 
