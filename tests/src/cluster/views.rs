@@ -176,7 +176,11 @@ impl Cluster {
         let mut gone = Vec::new();
         for package in &packages.packages {
             let living = self.package_processes(&package.name);
-            let nodes = package.instances.iter().filter(|i| i.state == "running").map(|i| &i.node);
+            let nodes = package
+                .instances
+                .iter()
+                .filter(|i| i.state == "running")
+                .map(|i| &i.node);
             gone.extend(
                 nodes
                     .filter(|node| !living.iter().any(|p| p.variable("PACELINE_NODE") == Some(node)))
