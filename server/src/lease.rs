@@ -12,7 +12,6 @@ mod table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use statemachine::State;
 use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
 use statemachine::time::{Millis, Timestamp};
@@ -69,11 +68,25 @@ pub enum RenewError {
 
 type Reply = oneshot::Sender<Result<RenewalGrant, RenewError>>;
 
+/// A renewal on its way into the table.
+struct Arrival {
+    node: NodeId,
+    session: SessionId,
+    unanswered_ms: u64,
+    reply: Reply,
+}
+
+impl Arrival {
+    fn enter(self, table: &mut LeaseTable<Reply>) {
+        table.on_arrival(self.node, self.session, self.unanswered_ms, self.reply);
+    }
+}
+
 /// Renewals, as the leader answers them. Cheap to clone.
 #[derive(Clone)]
 pub struct Leases {
     raft: RaftNode,
-    arrivals: mpsc::Sender<(NodeId, SessionId, Reply)>,
+    arrivals: mpsc::Sender<Arrival>,
 }
 
 impl Leases {
@@ -93,6 +106,8 @@ impl Leases {
 
     /// Answers a renewal as leader. A follower names the leader instead, and whoever asks passes the renewal on singly.
     ///
+    /// `unanswered_ms` is for how long the node has heard no answer, by its own clock.
+    ///
     /// # Errors
     /// [`RenewError`]; only [`RenewError::SessionEnded`] is final.
     pub async fn renew(
@@ -107,39 +122,20 @@ impl Leases {
         if !self.raft.leadership().borrow().is_leader {
             return Err(not_leader());
         }
-        if let Some(error) = unheard(&self.raft.state(), node, session, unanswered_ms) {
-            return Err(error);
-        }
         let (reply, answer) = oneshot::channel();
         self.arrivals
-            .try_send((node, session, reply))
+            .try_send(Arrival {
+                node,
+                session,
+                unanswered_ms,
+                reply,
+            })
             .map_err(|_| RenewError::Overloaded)?;
         match answer.await {
             Ok(Err(RenewError::NotLeader { .. })) | Err(_) => Err(not_leader()),
             Ok(answer) => answer,
         }
     }
-}
-
-/// What a node is told that has been asking for so long without hearing an answer that its session must be left to end;
-/// none where it has not.
-///
-/// Where only answers are lost, every one of them would extend a lease of which the node never hears: what runs there stops,
-/// and nobody takes over. Not to answer is safe at any time, and so is to say that the session is over to one whose lease
-/// ended long ago. Three waits are longer than what a change of leader takes, in which a session lives on unanswered.
-#[must_use]
-pub fn unheard(state: &State, node: NodeId, session: SessionId, unanswered_ms: u64) -> Option<RenewError> {
-    if unanswered_ms <= 3 * Timers::of(cluster_lease(state)).wait_ms {
-        return None;
-    }
-    let is_present = state
-        .node(node)
-        .is_some_and(|node| node.is_up() && node.status.session() == session);
-    Some(if is_present {
-        RenewError::Unheard { unanswered_ms }
-    } else {
-        RenewError::SessionEnded
-    })
 }
 
 type Table = Arc<Mutex<LeaseTable<Reply>>>;
@@ -149,7 +145,7 @@ fn lock(table: &Table) -> MutexGuard<'_, LeaseTable<Reply>> {
 }
 
 /// Everything that wakes the leader's side of leases is in this one list.
-async fn run(raft: RaftNode, mut queue: mpsc::Receiver<(NodeId, SessionId, Reply)>, table: Table) {
+async fn run(raft: RaftNode, mut queue: mpsc::Receiver<Arrival>, table: Table) {
     let mut leadership = raft.leadership();
     let (confirmed, mut rounds) = mpsc::channel::<(Round, Result<Term, ReadError>)>(4);
     let mut under_way = false;
@@ -168,11 +164,11 @@ async fn run(raft: RaftNode, mut queue: mpsc::Receiver<(NodeId, SessionId, Reply
                 answer(&raft, &table, round, outcome);
             }
             arrival = queue.recv() => {
-                let Some((node, session, reply)) = arrival else { return };
+                let Some(arrival) = arrival else { return };
                 let mut table = lock(&table);
-                table.on_arrival(node, session, reply);
-                while let Ok((node, session, reply)) = queue.try_recv() {
-                    table.on_arrival(node, session, reply);
+                arrival.enter(&mut table);
+                while let Ok(arrival) = queue.try_recv() {
+                    arrival.enter(&mut table);
                 }
             }
             () = tokio::time::sleep_until(next_sweep) => {

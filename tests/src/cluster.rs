@@ -347,6 +347,8 @@ impl Cluster {
     /// # Errors
     /// What is not healed in time, or what moved.
     pub fn heal(&self) -> anyhow::Result<Healed> {
+        // A log that has not heard yet of a power cut says that all is well: the processes are asked too.
+        wait_for("what is said to run to be there", START_LIMIT, || self.said_is_there())?;
         heals::check(&self.targets(), START_LIMIT, CALM)
     }
 

@@ -78,6 +78,19 @@ pub fn lives(pid: i32) -> bool {
     state_of(pid).is_some_and(|state| state != 'Z' && state != 'X')
 }
 
+/// Whether no thread of a process runs: each was stopped, or waits in the kernel and will be before it runs again. So is one
+/// that is gone.
+#[must_use]
+pub fn stands_still(pid: i32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let state = stat_fields(&thread.path()).and_then(|fields| fields.first()?.chars().next());
+        state.is_none_or(|state| matches!(state, 'T' | 't' | 'D' | 'Z' | 'X'))
+    })
+}
+
 /// The name of a process's main thread; none where it is gone.
 #[must_use]
 pub fn name(pid: i32) -> Option<String> {
@@ -89,13 +102,13 @@ pub fn name(pid: i32) -> Option<String> {
 #[must_use]
 pub fn parent(pid: i32) -> Option<i32> {
     // Field 4 of proc(5), counted from the state, which is the third.
-    stat_fields(pid)?.get(1)?.parse().ok()
+    stat_fields(&of(pid))?.get(1)?.parse().ok()
 }
 
 /// When a process began, in clock ticks since the boot: with its id it names one process for ever.
 #[must_use]
 pub fn start_time(pid: i32) -> Option<u64> {
-    stat_fields(pid)?.get(19)?.parse().ok()
+    stat_fields(&of(pid))?.get(19)?.parse().ok()
 }
 
 /// Open descriptors and resident memory in KiB; none where it is gone.
@@ -110,19 +123,23 @@ pub fn usage(pid: i32) -> Option<(usize, u64)> {
 /// User and system time of a process so far, in clock ticks; 0 where it is gone.
 #[must_use]
 pub fn cpu_ticks(pid: i32) -> u64 {
-    let Some(fields) = stat_fields(pid) else { return 0 };
+    let Some(fields) = stat_fields(&of(pid)) else { return 0 };
     let field = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
     // Fields 14 and 15 of proc(5), counted from the state, which is the third.
     field(11) + field(12)
 }
 
-fn state_of(pid: i32) -> Option<char> {
-    stat_fields(pid)?.first()?.chars().next()
+fn of(pid: i32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
 }
 
-/// The fields of `/proc/PID/stat` from the third on: the second may hold blanks and parentheses.
-fn stat_fields(pid: i32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn state_of(pid: i32) -> Option<char> {
+    stat_fields(&of(pid))?.first()?.chars().next()
+}
+
+/// The fields of the `stat` of a process or thread from the third on: the second may hold blanks and parentheses.
+fn stat_fields(directory: &Path) -> Option<Vec<String>> {
+    let text = fs::read_to_string(directory.join("stat")).ok()?;
     let (_, rest) = text.rsplit_once(')')?;
     Some(rest.split_whitespace().map(str::to_owned).collect())
 }

@@ -77,10 +77,11 @@ fn place_in(reader: &Reader<'_>, span: Range<usize>, place: Place) -> Option<usi
     let mut start = if long { 3 } else { 1 };
     if long {
         let inner = raw.get(start..)?;
-        start += inner
-            .starts_with("\r\n")
-            .then_some(2)
-            .unwrap_or(usize::from(inner.starts_with('\n')));
+        start += if inner.starts_with("\r\n") {
+            2
+        } else {
+            usize::from(inner.starts_with('\n'))
+        };
     }
     let mut at = span.start + start;
     let mut lines = raw.get(start..)?.split_inclusive('\n');

@@ -1,6 +1,9 @@
 //! Definitions between the wire and the core, by hand in both directions: every field is named, so that a new one does
 //! not compile until it is carried over.
 
+mod cluster;
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::wire::definition as wire;
@@ -12,8 +15,8 @@ use statemachine::id::{GroupName, NodeName, PackageName};
 use statemachine::state::State;
 use statemachine::time::Millis;
 
-mod parts;
-
+use cluster::{cluster_to_core, cluster_to_wire};
+pub use cluster::{default_cluster, default_cluster_spec};
 pub(super) use parts::kind_text;
 pub use parts::probe_to_wire;
 use parts::{kind_to_core, needs_to_core, probe_to_core};
@@ -182,54 +185,6 @@ pub fn config_to_wire(state: &State) -> wire::Config {
         cluster,
         groups: state.groups().map(|group| group_to_wire(&group.spec)).collect(),
         packages,
-    }
-}
-
-pub(super) fn default_cluster() -> wire::ClusterDefinition {
-    wire::ClusterDefinition {
-        name: wire::default_cluster_name(),
-        lease: wire::default_lease(),
-        min_nodes: 1,
-        start_wait: wire::default_start_wait(),
-        rules: String::new(),
-    }
-}
-
-/// The settings of a cluster that was given none yet.
-pub fn default_cluster_spec() -> core::ClusterSpec {
-    cluster_to_core(&default_cluster())
-}
-
-fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
-    let wire::ClusterDefinition {
-        name,
-        lease,
-        min_nodes,
-        start_wait,
-        // A change of its own: rules are checked against all that is defined.
-        rules: _,
-    } = cluster;
-    core::ClusterSpec {
-        name: name.clone(),
-        lease: millis(*lease),
-        min_nodes: *min_nodes,
-        start_wait: millis(*start_wait),
-    }
-}
-
-fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire::ClusterDefinition {
-    let core::ClusterSpec {
-        name,
-        lease,
-        min_nodes,
-        start_wait,
-    } = cluster;
-    wire::ClusterDefinition {
-        name: name.clone(),
-        lease: text(*lease),
-        min_nodes: *min_nodes,
-        start_wait: text(*start_wait),
-        rules: rules.to_owned(),
     }
 }
 

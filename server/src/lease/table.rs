@@ -77,12 +77,31 @@ struct Entry {
     lost_at: BootTime,
     /// When it was last answered here.
     answered: Option<BootTime>,
+    /// Since when answers are given here of which the node says that none reaches it.
+    unheard_since: Option<BootTime>,
+}
+
+impl Entry {
+    /// Whether a node has asked and been answered here for so long, and heard nothing of it, that its session must be left to end.
+    ///
+    /// Where only answers are lost, every one of them would extend a lease of which the node never hears: what runs there
+    /// stops, and nobody takes over. Not to answer is safe at any time. Only this leader's own answers count: after a time in
+    /// which there was no leader at all every node has long been unanswered, and goes on.
+    fn is_unheard(&mut self, unanswered_ms: u64, wait_ms: u64, now: BootTime) -> bool {
+        if unanswered_ms <= wait_ms {
+            self.unheard_since = None;
+            return false;
+        }
+        let since = *self.unheard_since.get_or_insert(now);
+        now.since(since) > Duration::from_millis(2 * wait_ms)
+    }
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     node: NodeId,
     session: SessionId,
+    unanswered_ms: u64,
     renewal: T,
 }
 
@@ -134,9 +153,15 @@ impl<T> LeaseTable<T> {
         self.reign.map(|reign| reign.term)
     }
 
-    /// A renewal has arrived: only a round that begins after this may answer it.
-    pub fn on_arrival(&mut self, node: NodeId, session: SessionId, renewal: T) {
-        self.arrived.push(Waiting { node, session, renewal });
+    /// A renewal has arrived, from a node that has heard no answer for so long: only a round that begins after this may
+    /// answer it.
+    pub fn on_arrival(&mut self, node: NodeId, session: SessionId, unanswered_ms: u64, renewal: T) {
+        self.arrived.push(Waiting {
+            node,
+            session,
+            unanswered_ms,
+            renewal,
+        });
     }
 
     /// A round begins now, for all that has arrived; none where nothing waits.
@@ -158,13 +183,16 @@ impl<T> LeaseTable<T> {
         let leads = self.term() == Some(term);
         waiting
             .into_iter()
-            .map(|Waiting { node, session, renewal }| {
+            .map(|waiting| {
                 let grant = if leads {
-                    self.grant(node, session, now)
+                    self.grant(&waiting, now)
                 } else {
                     Err(RenewError::NotLeader { leader: None })
                 };
-                Decision { renewal, grant }
+                Decision {
+                    renewal: waiting.renewal,
+                    grant,
+                }
             })
             .collect()
     }
@@ -182,7 +210,8 @@ impl<T> LeaseTable<T> {
             .collect()
     }
 
-    fn grant(&mut self, node: NodeId, session: SessionId, now: Moment<'_>) -> Result<RenewalGrant, RenewError> {
+    fn grant(&mut self, waiting: &Waiting<T>, now: Moment<'_>) -> Result<RenewalGrant, RenewError> {
+        let Waiting { node, session, .. } = *waiting;
         let Moment { boot, at, state } = now;
         let row = state.node(node).filter(|row| row.session() == Some(session));
         let Some(row) = row.filter(|_| !self.proposed.contains_key(&session)) else {
@@ -194,6 +223,11 @@ impl<T> LeaseTable<T> {
             Some(_) | None => Millis(usual.lease_ms),
         };
         let entry = self.seen(session, boot, state);
+        if entry.is_unheard(waiting.unanswered_ms, usual.wait_ms, boot) {
+            return Err(RenewError::Unheard {
+                unanswered_ms: waiting.unanswered_ms,
+            });
+        }
         // Never earlier than before: a longer lease that was answered may still be armed.
         entry.lost_at = entry.lost_at.max(boot.plus(wait(lease)));
         entry.answered = Some(boot);
@@ -249,6 +283,7 @@ impl<T> LeaseTable<T> {
         self.sessions.entry(session).or_insert_with(|| Entry {
             lost_at: from.plus(wait(high)),
             answered: None,
+            unheard_since: None,
         })
     }
 

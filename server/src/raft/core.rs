@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use statemachine::State;
 use statemachine::command::{Command, RequestId};
-use statemachine::id::{MemberId, NodeName};
+use statemachine::id::{MemberId, NodeName, Term};
 use statemachine::log::v1::Proposal;
 use statemachine::time::Millis;
 use tokio::sync::{mpsc, watch};
@@ -25,7 +25,7 @@ use super::machine::{Applied, Machine};
 use super::network::Network;
 use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::{self, Proposals, Scope};
-use super::read::{self, Reads};
+use super::read::{self, ReadScope, Reads};
 use super::transport::{Lane, PeerTransport, Target};
 use super::type_config::{Peer, Raft};
 use super::{backfill, codec, member, relinquish, retime, timer};
@@ -240,6 +240,9 @@ impl Core {
             snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.tuning.snapshot_entries),
             max_in_snapshot_log_to_keep: self.tuning.kept_entries,
             purge_batch_size: (self.tuning.snapshot_entries / 4).clamp(1, PURGE_ENTRIES_MIN),
+            // A follower that comes back with less than it had acknowledged would otherwise be passed over for ever, while it
+            // votes. Its own disk is asked first (`storage/synced.rs`); what gets past that is sent again.
+            allow_log_reversion: Some(true),
             api_channel_size: Some(8192),
             notification_channel_size: Some(8192),
             ..openraft::Config::default()
@@ -340,6 +343,15 @@ impl Core {
     /// How long to wait for a leader: one election with a split vote, and a little.
     pub(super) fn leader_wait(&self) -> Duration {
         Duration::from_millis(self.timers.election_split_vote_ms()) + ELECTION_SLACK
+    }
+
+    /// A quorum round begun after this call, as leader: the term that it confirms, once all that was committed before is
+    /// applied here.
+    pub(super) async fn confirm_leadership(&self) -> Result<Term, ReadError> {
+        self.check_read()?;
+        let point = self.reads.point(ReadScope::Here, Duration::ZERO).await?;
+        self.wait_applied(point.index).await?;
+        Ok(Term(point.term))
     }
 
     pub(super) async fn wait_applied(&self, index: u64) -> Result<(), ReadError> {

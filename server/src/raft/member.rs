@@ -126,6 +126,12 @@ pub(super) async fn promote(core: &Arc<Core>, member: MemberId) -> Promotion {
     let Some(raft) = core.raft() else {
         return Promotion::Later;
     };
+    // A server that was stopped for a while may take itself for the leader and not know a member that its successor let in;
+    // and what is said here is final for who asks.
+    let is_known = core.applied.state().members().any(|known| known.id == member);
+    if !is_known && core.confirm_leadership().await.is_err() {
+        return Promotion::Later;
+    }
     let state = core.applied.state();
     let Some(known) = state.members().find(|known| known.id == member) else {
         return Promotion::Refused {

@@ -207,10 +207,7 @@ impl RaftNode {
     /// # Errors
     /// [`ReadError`] where this server does not lead or reaches no majority.
     pub async fn confirm_leadership(&self) -> Result<Term, ReadError> {
-        self.core.check_read()?;
-        let point = self.core.reads.point(ReadScope::Here, Duration::ZERO).await?;
-        self.core.wait_applied(point.index).await?;
-        Ok(Term(point.term))
+        self.core.confirm_leadership().await
     }
 
     /// Cluster time, where this server leads in that term and may act.

@@ -53,11 +53,11 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
             }
         };
     }
+    changed |= put_rules(draft, rules, removed)?;
     for group in before.into_iter().chain(order::groups_of(draft, changes)) {
         order::check(draft, group)?;
     }
     check_conditions(draft, changes)?;
-    changed |= put_rules(draft, rules, removed)?;
     if changed {
         let index = draft.index;
         if let Some(cluster) = draft.state.cluster_mut() {

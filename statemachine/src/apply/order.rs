@@ -20,7 +20,7 @@ pub(super) fn groups_of(draft: &Draft<'_>, changes: &[ConfigChange]) -> BTreeSet
         ConfigChange::PutPackage(spec) => of_package(&spec.name),
         ConfigChange::RemovePackage(name) => of_package(name),
         ConfigChange::PutGroup(spec) => state.groups_by_name.get(&spec.name).copied(),
-        ConfigChange::PutCluster(_) | ConfigChange::PutRules(_) | ConfigChange::RemoveGroup(_) => None,
+        ConfigChange::PutCluster(_) | ConfigChange::RemoveGroup(_) | ConfigChange::PutRules(_) => None,
     });
     touched.collect()
 }

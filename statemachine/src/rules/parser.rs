@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> (Vec<Rule>, Vec<RuleError>) {
     };
     let mut rules = Vec::new();
     while *parser.token() != Token::End {
-        let place = parser.place();
+        let (place, before) = (parser.place(), parser.at);
         match parser.rule() {
             Ok(rule) if rules.len() < RULES_MAX => rules.push(rule),
             Ok(_) => {
@@ -38,6 +38,10 @@ pub(super) fn parse(text: &str) -> (Vec<Rule>, Vec<RuleError>) {
             }
             Err(error) => {
                 parser.errors.push(error);
+                if parser.at == before {
+                    // What seems to begin a rule may be what is wrong with it: it is not tried again.
+                    parser.next();
+                }
                 parser.skip_rule();
             }
         }

@@ -300,18 +300,23 @@ pkg2 (startup) { node:n1->fence }
         .collect();
     assert_eq!(
         places,
-        [
-            (1, 1),
-            (1, 15),
-            (1, 21),
-            (3, 1),
-            (3, 33),
-            (3, 68),
-            (4, 1),
-            (5, 1),
-            (5, 27)
-        ]
+        [(1, 1), (1, 15), (1, 21), (3, 1), (3, 33), (3, 68), (4, 1), (5, 27)]
     );
+}
+
+#[test]
+fn what_begins_like_a_rule_and_is_none_is_refused_once() {
+    for text in [
+        "\"pkg1\":x (halt) { }",
+        "\"\" (halt) { }",
+        "if (halt) { }",
+        "(",
+        "}}",
+        "\"a\":\n\"b\":\n",
+    ] {
+        let found = errors(text);
+        assert!((1..=3).contains(&found.len()), "{text}: {found:?}");
+    }
 }
 
 #[test]

@@ -284,18 +284,13 @@ fn group(rest: &[&str]) -> statemachine::command::GroupSpec {
                 spec.kind = match value {
                     "free-run" => GroupKind::FreeRun,
                     "together" => GroupKind::Together,
-                    _ => GroupKind::Duplex,
+                    "load-share" => GroupKind::LoadShare,
+                    "duplex" => GroupKind::Duplex,
+                    other => panic!("{other} is no kind of a group"),
                 }
             }
             "standbys" => spec.standbys = value.parse().unwrap(),
             "failovers" => spec.failovers = limit(value),
-            "kind" => {
-                spec.kind = match value {
-                    "duplex" => GroupKind::Duplex,
-                    "load-share" => GroupKind::LoadShare,
-                    other => panic!("{other} is no kind of a group"),
-                }
-            }
             other => panic!("{other} is no key of a group"),
         }
     }

@@ -1,12 +1,18 @@
 //! Clusters that can be broken from below: each node in a network namespace of its own, on a disk of its own if wanted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use super::*;
 use crate::fault::{LoopDisk, Shim, skipped};
 use crate::invariants::Cut;
 use crate::network::{self, Rule};
 use crate::wait::monotonic_ns;
+
+/// Until processes that were told to stop do.
+const STANDS_STILL_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many nodes of which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,11 +202,23 @@ impl Cluster {
             .with_context(|| format!("{node} has no shim"))
     }
 
-    /// The power of some nodes goes at once: their disks stop, and then every process of them ends.
+    /// The power of some nodes goes at once: their processes stand still, their disks stop, and then every process of them
+    /// ends.
+    ///
+    /// Processes that went on for the moment in between were told that a sync had succeeded which the kernel was just
+    /// giving up with the file system, and acknowledged what was gone: nothing that has no power can do that.
     ///
     /// # Errors
     /// Where a disk can't be stopped, or something does not end.
     pub fn cut_power(&mut self, nodes: &[&str]) -> anyhow::Result<()> {
+        let running: Vec<Process> = nodes.iter().flat_map(|node| self.node(node).processes()).collect();
+        running.iter().for_each(|process| process.signal(Signal::SIGSTOP));
+        wait_for("processes that stand still", STANDS_STILL_WITHIN, || {
+            match running.iter().find(|process| !processes::stands_still(process.pid)) {
+                None => Ok(()),
+                Some(process) => Err(format!("{} runs", process.pid)),
+            }
+        })?;
         for node in nodes {
             self.disk(node)?.cut_power()?;
         }

@@ -167,6 +167,33 @@ impl Cluster {
         found
     }
 
+    /// Whether each instance that the cluster calls running has a living process on its node.
+    ///
+    /// # Errors
+    /// Those that have none, or that no node answers.
+    pub fn said_is_there(&self) -> Result<(), String> {
+        let packages: Packages = self.get("/v1/packages").map_err(|error| format!("{error:#}"))?;
+        let mut gone = Vec::new();
+        for package in &packages.packages {
+            let living = self.package_processes(&package.name);
+            let nodes = package
+                .instances
+                .iter()
+                .filter(|i| i.state == "running")
+                .map(|i| &i.node);
+            gone.extend(
+                nodes
+                    .filter(|node| !living.iter().any(|p| p.variable("PACELINE_NODE") == Some(node)))
+                    .map(|node| format!("{} on {node}", package.name)),
+            );
+        }
+        if gone.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("without a process: {gone:?}"))
+        }
+    }
+
     /// The living process of a package on a node.
     ///
     /// # Errors

@@ -91,7 +91,8 @@ impl Daemon {
             command: Command::RegisterNode(RegisterNode {
                 name,
                 machine: format!("machine-{}", self.number),
-                boot: format!("boot-{number}"),
+                // One boot for the whole run: it is the daemon that begins anew, and not its machine.
+                boot: format!("boot-{}", self.number),
                 nonce: format!("nonce-{}-{number}", self.number),
                 ended: self.ended.into_iter().collect(),
                 capacity: Capacity::default(),
@@ -134,7 +135,8 @@ impl Simulation {
             self.register(number, server);
             return;
         };
-        if session.deadline < now && self.random.chance(3000) {
+        // A session that was never answered has no lease that could have ended: a daemon asks on until it is told more.
+        if session.deadline != 0 && session.deadline < now && self.random.chance(3000) {
             // Its packages are gone. It begins anew, and says so.
             daemon.ended = Some(session.id);
             daemon.session = None;

@@ -21,6 +21,7 @@ mod source;
 mod stored;
 mod supervisor;
 
+pub use rules::PATENT_EXAMPLE;
 pub use source::Source;
 
 /// What became of an input.

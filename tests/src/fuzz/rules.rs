@@ -4,7 +4,8 @@ use statemachine::rules::{Attribute, ERRORS_MAX, Facts, Kind, Names, RULES_MAX, 
 
 use super::{Target, Verdict};
 
-const PATENT: &str = "\
+/// The patent's own example of rules, as it is written.
+pub const PATENT_EXAMPLE: &str = "\
 # resource (event) {
 #     action
 # }
@@ -15,6 +16,11 @@ pkg1 (halt) {
 }
 pkg1 (startup) {
     if (pkg2.state == up && pkg2.node == pkg1.node){
+        pkg2->halt
+    }
+}
+pkg2 (startup) {
+    if (pkg1.state == up && pkg2.node == pkg1.node){
         pkg2->halt
     }
 }
@@ -35,7 +41,7 @@ impl Target for Rules {
     }
 
     fn samples(&self) -> Vec<Vec<u8>> {
-        vec![PATENT.into(), ALL.into()]
+        vec![PATENT_EXAMPLE.into(), ALL.into()]
     }
 
     fn words(&self) -> &'static [&'static str] {

@@ -4,18 +4,19 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use tests::cluster::START_LIMIT;
 use tests::wait::{pause, wait_for};
 
 use crate::story::Story;
+
+/// Until the load has written so much that it needs room: the database has taken some for its log beforehand.
+const MET_WITHIN: Duration = Duration::from_secs(90);
 
 pub fn run(story: &mut Story) -> anyhow::Result<()> {
     let leader = story.leader()?;
     let others = story.other_servers(&leader);
     let printed = story.at(&leader)?.log_text()?.len();
     story.cluster.disk(&leader)?.fill()?;
-    let stepped = story.wait_leader_other_than(&leader, &others);
-    let said = wait_for("the reason in its log", START_LIMIT, || {
+    let said = wait_for("the reason in its log", MET_WITHIN, || {
         let text = story
             .at(&leader)
             .and_then(|n| n.log_text())
@@ -27,10 +28,11 @@ pub fn run(story: &mut Story) -> anyhow::Result<()> {
             Err(new)
         }
     });
+    let stepped = story.wait_leader_other_than(&leader, &others);
     pause(Duration::from_millis(500), "the load goes on without it");
     story.cluster.disk(&leader)?.free()?;
-    stepped?;
     said?;
+    stepped?;
     story.cluster.wait_until_whole()?;
     ensure!(story.at(&leader)?.is_server(), "it is a server again");
     Ok(())

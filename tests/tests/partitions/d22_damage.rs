@@ -16,7 +16,7 @@ use crate::story::{Story, long};
 const DECIDES_WITHIN: Duration = Duration::from_secs(15);
 
 pub fn run(story: &mut Story) -> anyhow::Result<()> {
-    let positions = if long() { 200 } else { 3 };
+    let positions = if long() { 200 } else { 5 };
     let leader = story.leader()?;
     let victim = story.other_servers(&leader).remove(0);
     let mut random = Random::new(22);
@@ -50,6 +50,10 @@ fn one(story: &mut Story, victim: &str, random: &mut Random) -> anyhow::Result<b
     } else {
         damage::flip_used(file, random)?
     };
+    if random.below(2) == 0 {
+        // As after a loss of power, when the note of what was synced may be too old to miss anything.
+        let _ = std::fs::remove_file(store.join("SYNCED"));
+    }
     let printed = story.at(victim)?.log_text()?.len();
     story.cluster.node(victim).start()?;
     let came_up = decides(story, victim, printed, &damage)?;

@@ -6,28 +6,8 @@ use client::wire::error::Problem;
 use client::wire::rules::Rules;
 use tests::cluster::Cluster;
 use tests::command_line::paceline;
+use tests::fuzz::PATENT_EXAMPLE;
 use tests::wait::wait_for;
-
-const EXAMPLE: &str = "\
-# resource (event) {
-#     action
-# }
-pkg1 (halt) {
-    if (pkg2.state == down){
-        pkg2->startup
-    }
-}
-pkg1 (startup) {
-    if (pkg2.state == up && pkg2.node == pkg1.node){
-        pkg2->halt
-    }
-}
-pkg2 (startup) {
-    if (pkg1.state == up && pkg2.node == pkg1.node){
-        pkg2->halt
-    }
-}
-";
 
 const FILE: &str = r#"
 [cluster]
@@ -56,7 +36,7 @@ fn m5_the_patents_example_works_as_written() -> anyhow::Result<()> {
     fs::write(&file, cluster.fill_in(FILE)?)?;
 
     // A file of rules with an error is refused before anything is sent, with its place in that file.
-    fs::write(&rules, EXAMPLE.replace("pkg2->startup", "pkg2->start"))?;
+    fs::write(&rules, PATENT_EXAMPLE.replace("pkg2->startup", "pkg2->start"))?;
     let path = file.to_string_lossy();
     let refused = paceline(&cluster, &["apply", &path, "--yes"])?;
     anyhow::ensure!(
@@ -71,10 +51,10 @@ fn m5_the_patents_example_works_as_written() -> anyhow::Result<()> {
     )?;
     anyhow::ensure!(checked.code == 1 && checked.err.contains(":6:15:"), "{checked:?}");
 
-    fs::write(&rules, EXAMPLE)?;
+    fs::write(&rules, PATENT_EXAMPLE)?;
     let applied = paceline(&cluster, &["apply", &path, "--yes"])?;
     anyhow::ensure!(
-        applied.code == 0 && applied.err.contains("change the rules"),
+        applied.code == 0 && applied.out.contains("change the rules"),
         "{applied:?}"
     );
     let first = cluster.wait_running("pkg1", "active")?;
@@ -120,7 +100,7 @@ fn m5_the_patents_example_works_as_written() -> anyhow::Result<()> {
 /// The rules in force by the API: read, refused whole, and removed.
 fn api(cluster: &Cluster) -> anyhow::Result<()> {
     let present: Rules = cluster.get("/v1/rules")?;
-    anyhow::ensure!(present.rules.starts_with(EXAMPLE), "{present:?}");
+    anyhow::ensure!(present.rules.starts_with(PATENT_EXAMPLE), "{present:?}");
     let node = cluster.nodes().first().ok_or_else(|| anyhow::anyhow!("no node"))?;
     let bad = serde_json::to_string(&Rules {
         rules: "pkg1 (halt) { pkg3->startup }\nnode:n9 (up) { }".to_owned(),

@@ -1,8 +1,8 @@
 //! A together group and a rotating spare (M12): all members on one node, started in order, moved as one.
 
 use client::wire::package::Instance;
-use tests::cluster::Cluster;
-
+use tests::cluster::{Cluster, FAILOVER_LIMIT};
+use tests::wait::wait_for;
 use tests::witness::Kind;
 
 const SHOP: &str = r#"
@@ -50,8 +50,16 @@ fn m12_a_group_goes_to_the_spare_as_one() -> anyhow::Result<()> {
     cluster.change("POST", "/v1/packages/app/move", &format!("{{\"to\":\"{first}\"}}"))?;
     anyhow::ensure!(all_on_one(&cluster)? == first, "the group goes where one of it is sent");
 
-    // What the programs wrote: an order of starts each time, and of ends where they ended in order.
-    let records = cluster.witnessed()?;
+    // What the programs wrote: an order of starts each time, and of ends where they ended in order. The last one writes a
+    // moment after it is known to run.
+    let records = wait_for("web's own word of its third start", FAILOVER_LIMIT, || {
+        let records = cluster.witnessed().map_err(|error| format!("{error:#}"))?;
+        let starts = records.iter().filter(|r| r.package == "web" && r.kind == Kind::Active);
+        match starts.count() {
+            3.. => Ok(records),
+            fewer => Err(format!("{fewer} starts")),
+        }
+    })?;
     let times = |package: &str, kind: Kind| {
         let of = records.iter().filter(|r| r.package == package && r.kind == kind);
         of.map(|r| r.at_ns).collect::<Vec<_>>()

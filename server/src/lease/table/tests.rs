@@ -84,10 +84,71 @@ fn renew(
     session: SessionId,
     now: BootTime,
 ) -> Result<RenewalGrant, RenewError> {
-    table.on_arrival(node, session, 1);
+    renew_unanswered(table, world, node, session, 0, now)
+}
+
+/// The same from a node that has heard no answer for so long.
+fn renew_unanswered(
+    table: &mut LeaseTable<u32>,
+    world: &World,
+    node: NodeId,
+    session: SessionId,
+    unanswered_ms: u64,
+    now: BootTime,
+) -> Result<RenewalGrant, RenewError> {
+    table.on_arrival(node, session, unanswered_ms, 1);
     let round = table.begin_round().unwrap();
     let mut decisions = table.on_round_confirmed(round, Term(5), world.moment(now));
     decisions.remove(0).grant
+}
+
+#[test]
+fn a_node_that_no_answer_reaches_is_left_to_be_lost_and_hears_that_it_was() {
+    let (world, node, session) = World::new();
+    let mut table = LeaseTable::new();
+    table.lead(Term(5), ms(0));
+    let mut refused_at = None;
+    for now in (0..=10_000).step_by(50) {
+        match renew_unanswered(&mut table, &world, node, session, now, ms(now)) {
+            Ok(_) => assert_eq!(refused_at, None, "answered again at {now}"),
+            Err(RenewError::Unheard { unanswered_ms }) => {
+                assert_eq!(unanswered_ms, now);
+                refused_at.get_or_insert(now);
+            }
+            Err(RenewError::SessionEnded) => {
+                let refused_at = refused_at.expect("it was refused before it was lost");
+                // Three times W(1 s) without an answer, then W since the last that was given.
+                assert!((4_050..=4_200).contains(&refused_at), "refused at {refused_at}");
+                assert!(
+                    (refused_at + 1_250..=refused_at + 1_450).contains(&now),
+                    "lost at {now}"
+                );
+                return;
+            }
+            Err(other) => panic!("{other} at {now}"),
+        }
+        let _ = table.sweep(ms(now), &world.state);
+    }
+    panic!("never lost");
+}
+
+#[test]
+fn after_a_long_time_without_a_leader_every_session_goes_on() {
+    let (world, node, session) = World::new();
+    let mut table = LeaseTable::new();
+    table.lead(Term(5), ms(0));
+    // Several tries of that time may come at once; then the answers have arrived.
+    for now in 0..5 {
+        assert!(renew_unanswered(&mut table, &world, node, session, 60_000 + now, ms(now)).is_ok());
+    }
+    for now in (100..=10_000).step_by(100) {
+        assert!(renew(&mut table, &world, node, session, ms(now)).is_ok(), "{now}");
+        assert!(table.sweep(ms(now), &world.state).is_empty(), "{now}");
+    }
+    assert!(
+        renew_unanswered(&mut table, &world, node, session, 5_000, ms(10_100)).is_ok(),
+        "counted anew"
+    );
 }
 
 #[test]
@@ -95,9 +156,9 @@ fn a_round_answers_only_what_arrived_before_it_began() {
     let (world, node, session) = World::new();
     let mut table = LeaseTable::new();
     table.lead(Term(5), ms(0));
-    table.on_arrival(node, session, "early");
+    table.on_arrival(node, session, 0, "early");
     let first = table.begin_round().unwrap();
-    table.on_arrival(node, session, "late");
+    table.on_arrival(node, session, 0, "late");
     let answered = table.on_round_confirmed(first, Term(5), world.moment(ms(1)));
     assert_eq!(
         answered.iter().map(|decision| decision.renewal).collect::<Vec<_>>(),
@@ -120,15 +181,15 @@ fn a_round_of_another_term_or_without_a_quorum_grants_nothing() {
     let (world, node, session) = World::new();
     let mut table = LeaseTable::new();
     table.lead(Term(5), ms(0));
-    table.on_arrival(node, session, 1);
+    table.on_arrival(node, session, 0, 1);
     let round = table.begin_round().unwrap();
     table.lead(Term(7), ms(1));
     let decisions = table.on_round_confirmed(round, Term(5), world.moment(ms(2)));
     assert_eq!(decisions[0].grant, Err(RenewError::NotLeader { leader: None }));
-    table.on_arrival(node, session, 2);
+    table.on_arrival(node, session, 0, 2);
     let round = table.begin_round().unwrap();
     assert_eq!(table.on_round_failed(round)[0].grant, Err(RenewError::NoQuorum));
-    table.on_arrival(node, session, 3);
+    table.on_arrival(node, session, 0, 3);
     assert_eq!(table.resign(), [3]);
     assert_eq!(table.term(), None);
 }
@@ -180,7 +241,7 @@ fn what_was_proposed_is_never_answered_again_by_this_leader() {
     for now in (0..=1350).step_by(50) {
         assert!(table.sweep(ms(now), &world.state).is_empty());
     }
-    table.on_arrival(node, session, 1);
+    table.on_arrival(node, session, 0, 1);
     let round = table.begin_round().unwrap();
     assert_eq!(table.sweep(ms(1351), &world.state), [(node, session)]);
     assert_eq!(
@@ -197,7 +258,7 @@ fn what_was_proposed_is_never_answered_again_by_this_leader() {
     );
     // The next term is a new leader, even here.
     table.lead(Term(6), ms(1900));
-    table.on_arrival(node, session, 1);
+    table.on_arrival(node, session, 0, 1);
     let round = table.begin_round().unwrap();
     assert!(
         table.on_round_confirmed(round, Term(6), world.moment(ms(1901)))[0]
@@ -262,7 +323,7 @@ fn an_extended_lease_is_granted_for_a_while_and_waited_for_wholly() {
     // A new leader, too, waits for the longest lease that may be out.
     let mut next: LeaseTable<u32> = LeaseTable::new();
     next.lead(Term(6), ms(12_000));
-    next.on_arrival(node, session, 1);
+    next.on_arrival(node, session, 0, 1);
     let round = next.begin_round().unwrap();
     assert_eq!(
         next.on_round_confirmed(round, Term(6), world.moment(ms(12_001)))[0]

@@ -463,18 +463,8 @@ async fn a_silent_node_is_lost_after_the_wait_and_not_before_also_across_a_chang
     );
     let up = |server: &Server, node| server.node.state().node(node).unwrap().is_up();
     while up(&servers[at], silent) {
-        let grant = leases[at].renew(node, session, 0).await.unwrap();
-        let unheard = leases[at].renew(node, session, 60_000).await.unwrap_err();
-        assert_eq!(unheard, RenewError::Unheard { unanswered_ms: 60_000 });
-        let ended = leases[at]
-            .renew(node, SessionId(session.0 + 1), 60_000)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            ended,
-            RenewError::SessionEnded,
-            "it must hear of that, or it would ask for ever"
-        );
+        // As after a long time without any leader: it goes on.
+        let grant = leases[at].renew(node, session, 60_000).await.unwrap();
         assert_eq!(grant.lease.0, 1000);
         assert!(since.elapsed() < Duration::from_secs(3), "it was not found lost");
         tokio::time::sleep(Duration::from_millis(100)).await;

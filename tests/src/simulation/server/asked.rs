@@ -2,7 +2,6 @@
 
 use client::wire::daemon as wire;
 use server::api::protocol;
-use server::lease::{RenewError, unheard};
 use server::raft::{Answer, Fact};
 use statemachine::command::Command;
 use statemachine::id::{NodeId, SessionId, Term};
@@ -72,12 +71,8 @@ impl World {
         }
         if it.raft.role == Role::Leader {
             let (node, session) = (NodeId(request.node), SessionId(request.session));
-            match unheard(&it.state, node, session, request.unanswered_ms) {
-                Some(RenewError::SessionEnded) => return self.refuse(server, reply, "session_ended"),
-                Some(_) => return self.refuse(server, reply, "no_quorum"),
-                None => {}
-            }
-            it.leases.on_arrival(node, session, Renewal { request, reply });
+            it.leases
+                .on_arrival(node, session, request.unanswered_ms, Renewal { request, reply });
             return;
         }
         let leader = it.raft.leader.filter(|leader| *leader != server);
