@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub(super) struct Core {
     pub leadership: watch::Sender<Leadership>,
     pub proposals: Proposals,
     pub reads: Reads,
+    /// The highest index that was ever reported as committed.
+    pub committed: AtomicU64,
     pub identity: Mutex<Option<Identity>>,
     /// One change of the membership at a time.
     pub changing: tokio::sync::Mutex<()>,
@@ -170,6 +173,7 @@ impl Core {
             leadership: watch::Sender::new(Leadership::default()),
             proposals,
             reads,
+            committed: AtomicU64::new(0),
             identity: Mutex::new(identity),
             changing: tokio::sync::Mutex::new(()),
             hand_over_guard: OnceLock::new(),
@@ -264,6 +268,12 @@ impl Core {
                 () = stopping.cancelled() => task.abort(),
             }
         });
+    }
+
+    /// What is reported as committed: a new leader says less at first than the one before it, and yet nothing that was
+    /// committed ever ceases to be.
+    pub(super) fn note_committed(&self, index: u64) -> u64 {
+        self.committed.fetch_max(index, Ordering::Relaxed).max(index)
     }
 
     pub(super) fn raft(&self) -> Option<&Raft> {

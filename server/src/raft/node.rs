@@ -238,11 +238,13 @@ impl RaftNode {
         let membership = metrics.membership_config.membership();
         status.voters = membership.voter_ids().map(MemberId).collect();
         status.learners = membership.learner_ids().map(MemberId).collect();
-        status.committed = metrics
-            .cluster_committed
-            .as_ref()
-            .max(metrics.local_committed.as_ref())
-            .map_or(0, |id| id.index());
+        status.committed = self.core.note_committed(
+            metrics
+                .cluster_committed
+                .as_ref()
+                .max(metrics.local_committed.as_ref())
+                .map_or(0, |id| id.index()),
+        );
         status.applied = metrics.last_applied.as_ref().map_or(0, |id| id.index());
         let last = metrics.last_log_index.unwrap_or(0);
         for (member, matched) in metrics.replication.iter().flatten() {

@@ -187,6 +187,9 @@ async fn three_servers_join_forward_fail_over_and_restart() {
         started.elapsed()
     );
     assert_eq!(servers[0].node.status().voters.len(), 3);
+    // A new leader says less at first than the one before it: what is reported never goes back.
+    let (before, core) = (servers[1].node.status().committed, &servers[1].node.core);
+    assert_eq!(core.note_committed(before.saturating_sub(1)), before);
     let cluster = servers[0].node.cluster_id().unwrap();
     assert!(
         servers
