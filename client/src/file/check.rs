@@ -16,6 +16,7 @@ pub(super) fn check(reader: &mut Reader<'_>, groups: &[ReadGroup], packages: &[R
     check_groups_exist(reader, groups, packages);
     check_dimensions(reader, packages);
     super::relations::check(reader, groups, packages);
+    super::condition::check(reader, groups, packages);
 }
 
 fn check_group_names(reader: &mut Reader<'_>, groups: &[ReadGroup]) {

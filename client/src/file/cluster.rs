@@ -107,7 +107,7 @@ pub(super) fn read_group(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Read
     match table.get("kind") {
         None => reader.missing(table, "[[group]]", "a group needs a kind: kind = \"duplex\""),
         Some(value) => {
-            if let Some(kind) = reader.word(value, "kind", &["duplex", "free-run", "together"], &["load-share"]) {
+            if let Some(kind) = reader.word(value, "kind", &["duplex", "free-run", "load-share", "together"], &[]) {
                 group.kind = kind;
             }
         }

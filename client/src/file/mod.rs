@@ -6,6 +6,7 @@
 
 mod check;
 mod cluster;
+mod condition;
 mod package;
 mod reader;
 mod relations;

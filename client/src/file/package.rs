@@ -34,8 +34,11 @@ const PACKAGE: Keys = Keys {
         "stop_timeout",
         "after",
         "needs",
+        "condition",
+        "exclusive",
+        "preemptible",
     ],
-    later: &["exclusive", "condition", "preemptible", "limits", "reload", "gate"],
+    later: &["limits", "reload", "gate"],
 };
 const RUN: Keys = Keys {
     place: "run",
@@ -66,6 +69,7 @@ pub(super) struct ReadPackage {
     pub(super) group_at: usize,
     pub(super) load_at: Vec<(String, usize)>,
     pub(super) after_at: Vec<usize>,
+    pub(super) condition_at: usize,
 }
 
 /// One `[[package]]`.
@@ -77,10 +81,12 @@ pub(super) fn read_package(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Re
         group_at: table.at,
         load_at: Vec::new(),
         after_at: Vec::new(),
+        condition_at: table.at,
     };
     read_names(reader, table, &mut read);
     read_placement(reader, table, &mut read);
     super::relations::read(reader, table, &mut read);
+    super::condition::read(reader, table, &mut read);
     let package = &mut read.definition;
     match table.get("run") {
         None => {
@@ -142,6 +148,9 @@ fn empty() -> PackageDefinition {
         stop_timeout: default_stop_timeout(),
         after: Vec::new(),
         needs: Vec::new(),
+        condition: None,
+        exclusive: false,
+        preemptible: true,
     }
 }
 
@@ -205,6 +214,16 @@ fn read_placement(reader: &mut Reader<'_>, table: &Table<'_, '_>, read: &mut Rea
         && let Some(enabled) = reader.truth(value, "enabled")
     {
         package.enabled = enabled;
+    }
+    if let Some(value) = table.get("exclusive")
+        && let Some(exclusive) = reader.truth(value, "exclusive")
+    {
+        package.exclusive = exclusive;
+    }
+    if let Some(value) = table.get("preemptible")
+        && let Some(preemptible) = reader.truth(value, "preemptible")
+    {
+        package.preemptible = preemptible;
     }
     if let Some(value) = table.get("safety")
         && let Some(safety) = reader.word(value, "safety", &["lease", "fenced", "token"], &[])

@@ -76,6 +76,15 @@ fn render_package(text: &mut String, package: &PackageDefinition) {
     if !package.needs.is_empty() {
         pair(text, "needs", &list(&package.needs));
     }
+    if let Some(condition) = &package.condition {
+        pair(text, "condition", &quoted(condition));
+    }
+    if package.exclusive {
+        pair(text, "exclusive", "true");
+    }
+    if !package.preemptible {
+        pair(text, "preemptible", "false");
+    }
     if !package.enabled {
         pair(text, "enabled", "false");
     }

@@ -76,6 +76,23 @@ run.command = ["/usr/bin/app"]
 [[group]]
 name = "dual"
 kind = "free-run"
+
+[[group]]
+name = "workers"
+kind = "load-share"
+
+[[package]]
+name = "worker"
+group = "workers"
+copies = 2
+condition = "!db & (app | \"shop\")"
+run.command = ["/usr/bin/worker"]
+
+[[package]]
+name = "big"
+exclusive = true
+preemptible = false
+run.command = ["/usr/bin/big"]
 "#;
 
 #[test]
@@ -126,6 +143,7 @@ run.command = ["bin/web"]
 probe = { tcp = "127.0.0.1", http = "http://127.0.0.1/" }
 stop_timeout = 10
 condition = "!batch"
+limits = { memory = 512 }
 
 [[package]]
 name = "web-2"
@@ -142,9 +160,8 @@ run.ocf = "heartbeat:pgsql"
     let expected = r#"3:9: lease: 100ms is out of range: expected 200ms to 1m
 4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes, start_wait, rules or rules_file; did you mean "min_nodes"?
 5:1: "shares" in [cluster] is not supported by this version yet: remove it
-9:8: kind: "duplix": expected "duplex", "free-run" or "together"; did you mean "duplex"?
+9:8: kind: "duplix": expected "duplex", "free-run", "load-share" or "together"; did you mean "duplex"?
 12:8: group "web" is already defined at line 8: give each its own name
-13:8: kind: "load-share" is not supported by this version yet: expected "duplex", "free-run" or "together"
 14:12: standbys: expected a whole number from 0 to 1000, found a string
 17:8: name: ' ' can't stand in a name: expected letters, digits, '.', '_' or '-', the first a letter or digit
 18:9: there is no group "wep" in this file: expected one of web; did you mean "web"?
@@ -154,16 +171,17 @@ run.ocf = "heartbeat:pgsql"
 26:9: probe: expected exactly one of exec, tcp and http, found tcp and http
 26:17: probe.tcp: "127.0.0.1": expected HOST:PORT, like "127.0.0.1:7000"
 27:16: stop_timeout: expected a duration in quotes, like "500ms", "10s", "5m", "2h" or "1d", found an integer
-28:1: "condition" in [[package]] is not supported by this version yet: remove it
-31:8: package "web-2" and package "web" (line 23) both make a package "web-2", by their copies: rename one
-32:11: enabled: expected true or false, found a string
-33:10: safety: "leese": expected "lease", "fenced" or "token"; did you mean "lease"?
-34:16: load.cpu: -1: expected a whole number from 0
-35:16: nodes: "n1" stands there twice: expected each node once
-36:15: run.command is empty: expected a list like ["/usr/bin/program", "--argument"]: program and arguments, no shell
-37:11: restart: within is missing: expected { attempts = 3, within = "10m" }
-39:1: [[package]]: a package needs a name, like name = "orders-a"
-40:5: "ocf" in run is not supported by this version yet: remove it
+28:13: condition: nothing is named "batch" here: expected a package or a group of this file
+29:1: "limits" in [[package]] is not supported by this version yet: remove it
+32:8: package "web-2" and package "web" (line 23) both make a package "web-2", by their copies: rename one
+33:11: enabled: expected true or false, found a string
+34:10: safety: "leese": expected "lease", "fenced" or "token"; did you mean "lease"?
+35:16: load.cpu: -1: expected a whole number from 0
+36:16: nodes: "n1" stands there twice: expected each node once
+37:15: run.command is empty: expected a list like ["/usr/bin/program", "--argument"]: program and arguments, no shell
+38:11: restart: within is missing: expected { attempts = 3, within = "10m" }
+40:1: [[package]]: a package needs a name, like name = "orders-a"
+41:5: "ocf" in run is not supported by this version yet: remove it
 "#;
     similar(&errors(text), expected);
 }
@@ -391,4 +409,44 @@ fn rules_alone_are_checked_with_and_without_a_cluster_file() {
     assert_eq!(check_rules(text, None), Ok(2));
     assert_eq!(check_rules(text, Some(&config)).unwrap_err().len(), 1);
     assert!(check_rules("pkg1 (halt) { pkg9->strat }", None).is_err());
+}
+
+#[test]
+fn a_condition_is_read_where_it_stands() {
+    let text = r#"
+[[group]]
+name = "pair"
+kind = "duplex"
+
+[[package]]
+name = "db"
+group = "pair"
+copies = 2
+condition = "!pair"
+run.command = ["/usr/bin/db"]
+
+[[package]]
+name = "app"
+condition = "db-1 && db-2"
+run.command = ["/usr/bin/app"]
+
+[[package]]
+name = "log"
+condition = "(db-1 | ap) & db"
+run.command = ["/usr/bin/log"]
+
+[[package]]
+name = "self"
+condition = "!self"
+exclusive = 1
+run.command = ["/usr/bin/self"]
+"#;
+    let expected = r#"10:13: condition: it excludes "pair", which is there wherever db is: take that out
+15:20: condition: a condition has one '&', not two: those belong to rules
+20:13: condition: nothing is named "ap" here: expected a package or a group of this file; did you mean "app"?
+20:13: condition: nothing is named "db" here: it has copies, so expected one of db-1 to db-2, or its group; did you mean "db-1"?
+25:13: condition: it excludes "self", which is there wherever self is: take that out
+26:13: exclusive: expected true or false, found an integer
+"#;
+    similar(&errors(text), expected);
 }

@@ -48,7 +48,7 @@ pub struct ClusterDefinition {
 pub struct GroupDefinition {
     /// Its name.
     pub name: String,
-    /// `duplex`, `free-run` or `together`.
+    /// `duplex`, `free-run`, `load-share` or `together`.
     pub kind: String,
     /// How many standbys are wanted.
     #[serde(default = "one")]
@@ -114,6 +114,15 @@ pub struct PackageDefinition {
     /// Resources of its node that must be up: `lan:eth1`, `disk:/data`, `service:db`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// Where it may run, over what else runs on the node: `!batch & (db | cache)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// It needs a node for itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exclusive: bool,
+    /// It may be stopped to make room for a more important package.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub preemptible: bool,
 }
 
 /// How a package is run.
@@ -233,4 +242,12 @@ fn one() -> u32 {
 }
 fn yes() -> bool {
     true
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }

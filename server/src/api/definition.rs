@@ -241,6 +241,9 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
         stop_timeout,
         after,
         needs,
+        condition,
+        exclusive,
+        preemptible,
     } = package;
     let what = format!("package {name:?}");
     let original = faults.keep(&what, PackageName::new(name));
@@ -338,6 +341,9 @@ fn package_to_core(package: &wire::PackageDefinition, faults: &mut Faults) -> Ve
             run: run.clone(),
             after: after.clone(),
             needs: needs.clone(),
+            preemptible: *preemptible,
+            exclusive: *exclusive,
+            condition: condition.clone(),
         });
     }
     specs
@@ -362,6 +368,9 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         run,
         after,
         needs,
+        preemptible,
+        exclusive,
+        condition,
     } = package;
     let core::RunSpec {
         command,
@@ -409,6 +418,9 @@ pub fn package_to_wire(package: &core::PackageSpec, name: String, copies: u32) -
         stop_timeout: text(*stop_timeout),
         after: after.iter().map(|name| name.as_str().to_owned()).collect(),
         needs: needs.iter().map(ToString::to_string).collect(),
+        condition: condition.clone(),
+        exclusive: *exclusive,
+        preemptible: *preemptible,
     }
 }
 

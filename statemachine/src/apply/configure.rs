@@ -163,11 +163,6 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
     if *group.spec == *spec && !group.removing {
         return Ok(false);
     }
-    if group.spec.kind != spec.kind && !group.members.is_empty() {
-        return Err(conflict(format!(
-            "group {name} has packages, so its kind can't change: remove them first, or define another group"
-        )));
-    }
     group.spec = Arc::new(spec.clone());
     group.changed = index;
     let defined = core::mem::take(&mut group.removing);

@@ -10,10 +10,11 @@ pub(super) fn kind_to_core(what: &str, kind: &str, faults: &mut Faults) -> Optio
     match kind {
         "duplex" => Some(core::GroupKind::Duplex),
         "free-run" => Some(core::GroupKind::FreeRun),
+        "load-share" => Some(core::GroupKind::LoadShare),
         "together" => Some(core::GroupKind::Together),
         other => {
             faults.say(format!(
-                "{what}: kind {other:?} is not supported by this version yet: expected \"duplex\", \"free-run\" or \"together\""
+                "{what}: kind {other:?}: expected \"duplex\", \"free-run\", \"load-share\" or \"together\""
             ));
             None
         }
@@ -25,6 +26,7 @@ pub(in crate::api) fn kind_text(kind: core::GroupKind) -> &'static str {
     match kind {
         core::GroupKind::Duplex => "duplex",
         core::GroupKind::FreeRun => "free-run",
+        core::GroupKind::LoadShare => "load-share",
         core::GroupKind::Together => "together",
     }
 }
