@@ -62,9 +62,29 @@ impl Cluster {
                 .into_iter()
                 .filter(|(key, _)| key.starts_with('w'))
                 .collect();
-            acked_survives::check(writes, &mine).with_context(|| format!("as {} says", server.name()))?;
+            let changed_after = |key: &str, index: u64| self.is_changed_after(node, key, index);
+            acked_survives::check(writes, &mine, &changed_after)
+                .with_context(|| format!("as {} says", server.name()))?;
         }
         Ok(())
+    }
+
+    /// Whether an attribute was changed after an index: a change of it on the condition that it was not is refused.
+    fn is_changed_after(&self, node: &str, key: &str, index: u64) -> anyhow::Result<bool> {
+        let leader = self.leader()?;
+        let server = self
+            .nodes
+            .iter()
+            .find(|n| n.name() == leader)
+            .context("the leader is a node of the story")?;
+        let request = Request {
+            method: "DELETE",
+            path: &format!("/v1/nodes/{node}/attributes/{key}"),
+            headers: &[("if-match", &index.to_string())],
+            body: b"",
+            limit: CHANGE_LIMIT,
+        };
+        Ok(http::send(server.api(), &request)?.status == 412)
     }
 
     /// Removes the attributes of a node that a load has left.

@@ -72,7 +72,7 @@ pub fn check_all(evidence: &Evidence) -> Verdict {
     verdict.note("I7", "intervals and processes in cuts", cuts);
     for (writes, now) in &evidence.writes {
         for attributes in now {
-            let survived = acked_survives::check(writes, attributes);
+            let survived = acked_survives::check(writes, attributes, acked_survives::NOTHING_LATER);
             verdict.note("I10", "writes", Findings::of(writes.len(), survived));
         }
     }

@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use client::wire::node::Attributes;
 use tests::cluster::Cluster;
-use tests::invariants::{acked_survives, check_all, replicas_agree};
+use tests::invariants::{check_all, replicas_agree};
 use tests::oracle::{Clients, Outcome, Write, Writers};
-use tests::wait::wait_for;
 
 /// Writers at a time: enough for batches of several proposals.
 const WRITERS: usize = 8;
@@ -95,13 +93,6 @@ fn compare(cluster: &Cluster, of: &str, writes: &[Write]) -> anyhow::Result<()> 
         "only {done} of {} writes were acknowledged: no load, no proof",
         writes.len()
     );
-    for node in cluster.nodes() {
-        let now: Attributes = wait_for("an answer", Duration::from_secs(10), || {
-            cluster
-                .ask(node, &format!("/v1/nodes/{of}/attributes"))
-                .map_err(|e| format!("{e:#}"))
-        })?;
-        acked_survives::check(writes, &now.attributes)?;
-    }
+    cluster.compare(of, writes)?;
     replicas_agree::check_cluster(cluster)
 }
