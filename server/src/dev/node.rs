@@ -165,6 +165,9 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
         stop_timeout: DurationText::from_ms(2_000),
         after: Vec::new(),
         needs: Vec::new(),
+        condition: None,
+        exclusive: false,
+        preemptible: true,
     };
     let port = web_port.to_string();
     let web = PackageDefinition {

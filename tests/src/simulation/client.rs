@@ -92,6 +92,9 @@ fn definition(name: &str, lease: u64, priority: Option<u32>, revision: u64) -> P
         },
         after: Vec::new(),
         needs: Vec::new(),
+        condition: None,
+        exclusive: false,
+        preemptible: true,
     }
 }
 
