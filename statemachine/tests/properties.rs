@@ -29,6 +29,7 @@ enum Step {
         nodes: u8,
         run: u8,
         odd: u8,
+        company: u8,
     },
     Group {
         group: u8,
@@ -118,8 +119,9 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let small = 0u8..6;
     let step = prop_oneof![
-        6 => (small.clone(), 0u8..4, 0u8..60, 0u8..4, any::<u8>(), 0u8..3, any::<u8>()).prop_map(
-            |(package, group, cpu, priority, nodes, run, odd)| Step::Package { package, group, cpu, priority, nodes, run, odd }),
+        6 => (small.clone(), 0u8..4, 0u8..60, 0u8..4, any::<u8>(), 0u8..3, any::<u8>(), any::<u8>()).prop_map(
+            |(package, group, cpu, priority, nodes, run, odd, company)|
+                Step::Package { package, group, cpu, priority, nodes, run, odd, company }),
         3 => (0u8..3, 0u8..3, 0u8..4).prop_map(|(group, standbys, failovers)| Step::Group { group, standbys, failovers }),
         1 => small.clone().prop_map(|package| Step::Remove { package }),
         1 => (0u8..3).prop_map(|group| Step::RemoveGroup { group }),
@@ -151,6 +153,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Far more than rules of a few lines can bring about before they are cut off.
 const EVENTS_MAX: usize = 20_000;
 
+/// Some packages have one of these; what names nothing at the moment is refused.
+const CONDITIONS: [&str; 12] = [
+    "!p0",
+    "!p1",
+    "!p2",
+    "p0",
+    "p1",
+    "p5",
+    "p1 | p2",
+    "p3 & !p4",
+    "g0",
+    "!g1",
+    "!g0 & !p5",
+    "(p0 | g2) & !p2",
+];
+
 fn package_name(package: u8) -> PackageName {
     PackageName::new(&format!("p{package}")).unwrap()
 }
@@ -168,7 +186,12 @@ fn group_name(group: u8) -> String {
 }
 
 fn kind_of(group: u8) -> GroupKind {
-    [GroupKind::Duplex, GroupKind::FreeRun, GroupKind::Together][usize::from(group % 3)]
+    [
+        GroupKind::Duplex,
+        GroupKind::FreeRun,
+        GroupKind::Together,
+        GroupKind::LoadShare,
+    ][usize::from(group % 4)]
 }
 
 fn configure(change: ConfigChange) -> Command {
@@ -262,6 +285,7 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             nodes,
             run,
             odd,
+            company,
         } => {
             let name = format!("p{package}");
             let group = (group < 3).then(|| group_name(group));
@@ -289,6 +313,11 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
                 OnQuorumLoss::Stop
             };
             spec.enabled = odd & 0xc0 != 0;
+            spec.condition = CONDITIONS
+                .get(usize::from(company & 0x1f))
+                .map(|text| (*text).to_owned());
+            spec.exclusive = company & 0xe0 == 0xe0;
+            spec.preemptible = company & 0xe0 != 0x20;
             spec.restart = RestartSpec {
                 attempts: u32::from(odd & 3),
                 within: Millis(600_000),
@@ -301,7 +330,7 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             failovers,
         } => {
             let mut spec = specs::group(&group_name(group), u32::from(standbys));
-            spec.kind = kind_of(group + u8::from(failovers == 3));
+            spec.kind = kind_of(group + if failovers == 3 { 3 } else { 0 });
             spec.failovers.attempts = u32::from(failovers);
             configure(ConfigChange::PutGroup(spec))
         }
@@ -538,7 +567,8 @@ proptest! {
             if any_placed {
                 let held = matches!(ownership, Some(Ownership::Held { .. }));
                 prop_assert!(held || !group.is_unit(), "{}: {ownership:?}", group.name());
-                prop_assert!(matches!(group.health, Health::Redundant | Health::Degraded));
+                let healthy = matches!(group.health, Health::Redundant | Health::Degraded);
+                prop_assert!(healthy || group.members_are_units(), "{}: {:?}", group.name(), group.health);
             }
         }
         for package in world.state.packages() {

@@ -12,7 +12,11 @@ use crate::nearest::nearest;
 /// Reads the key.
 pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_, '_>, read: &mut ReadPackage) {
     let Some(value) = table.get("condition") else { return };
-    let Some(text) = reader.text(value, "condition", "a condition in quotes, like \"!batch & (db | cache)\"") else {
+    let Some(text) = reader.text(
+        value,
+        "condition",
+        "a condition in quotes, like \"!batch & (db | cache)\"",
+    ) else {
         return;
     };
     read.condition_at = value.span().start;
@@ -59,7 +63,10 @@ pub(super) fn check(reader: &mut Reader<'_>, groups: &[ReadGroup], packages: &[R
                 continue;
             }
             let copies = packages.iter().map(|other| &other.definition);
-            let copied = copies.filter(|other| other.name == name).map(|other| other.copies).next();
+            let copied = copies
+                .filter(|other| other.name == name)
+                .map(|other| other.copies)
+                .next();
             let expected = match copied {
                 Some(copies) => format!("it has copies, so expected one of {name}-1 to {name}-{copies}, or its group"),
                 None => "expected a package or a group of this file".to_owned(),

@@ -59,6 +59,13 @@ pub(super) fn check(reader: &mut Reader<'_>, groups: &[ReadGroup], packages: &[R
     let mut sound = true;
     for package in packages {
         let definition = &package.definition;
+        let together_with = definition.group.as_deref().filter(|group| together.contains(group));
+        if let Some(group) = together_with.filter(|_| definition.exclusive) {
+            let message = format!(
+                "exclusive: the members of group {group:?} share a node: take it away, or put the package outside the group"
+            );
+            reader.fault(package.name_at, message, None);
+        }
         let Some(first) = package.after_at.first() else {
             continue;
         };

@@ -157,12 +157,22 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
         return Ok(true);
     };
     check_kind(draft, number, spec)?;
-    let Some(group) = draft.state.groups.get_mut(number.0) else {
+    let Some(group) = draft.state.group_at(number) else {
         return Ok(false);
     };
     if *group.spec == *spec && !group.removing {
         return Ok(false);
     }
+    // Who waits is written down by unit, and what a unit is depends on the kind.
+    let mut members = group.members.clone();
+    members.retain(|_| group.spec.kind != spec.kind);
+    for member in &members {
+        draft.drop_claim(*member);
+        draft.set_waiting(draft.state.unit_of(*member), false);
+    }
+    let Some(group) = draft.state.groups.get_mut(number.0) else {
+        return Ok(false);
+    };
     group.spec = Arc::new(spec.clone());
     group.changed = index;
     let defined = core::mem::take(&mut group.removing);
@@ -173,6 +183,9 @@ fn put_group(draft: &mut Draft<'_>, spec: &GroupSpec) -> Result<bool, Rejection>
     };
     draft.say_group(number, Cause::Outside, kind);
     draft.plan_unit(Unit::Group(number));
+    for member in members {
+        draft.plan_package(member);
+    }
     Ok(true)
 }
 

@@ -1,4 +1,5 @@
-//! The order of `after` in together groups: it names members of the same group, and has no cycle.
+//! What the members of a group are to each other: the order of `after` in together groups names members of the same group
+//! and has no cycle, and none of those needs a node for itself.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -36,6 +37,15 @@ pub(super) fn check(draft: &Draft<'_>, group: GroupIx) -> Result<(), Rejection> 
         .map(|(_, package)| package)
         .filter(|package| !package.removing)
         .collect();
+    let exclusive = members.iter().find(|package| package.spec.exclusive);
+    if let Some(package) = exclusive.filter(|_| group.is_together()) {
+        return Err(conflict(format!(
+            "package {} needs a node for itself, but the members of group {} share one: take `exclusive` away, or put it \
+             outside the group",
+            package.name(),
+            group.name()
+        )));
+    }
     if members.iter().all(|package| package.spec.after.is_empty()) {
         return Ok(());
     }

@@ -61,6 +61,7 @@ pub(super) fn observe(draft: &mut Draft<'_>, number: NodeIx, report: &ResourceRe
         draft.gained.insert(number);
     } else {
         stop_hit(draft, number);
+        draft.plan_claims(number);
     }
 }
 

@@ -46,6 +46,14 @@ impl Draft<'_> {
         true
     }
 
+    /// Has every package looked at again for which room is kept on a node: it may not be of use any more.
+    pub(crate) fn plan_claims(&mut self, node: NodeIx) {
+        let claims = self.state.node_at(node).map(|row| row.claims.clone());
+        for number in claims.unwrap_or_default() {
+            self.plan_package(number);
+        }
+    }
+
     /// Writes down that an instance on a node is being stopped and will not come back by itself.
     pub(super) fn count_leaving(&mut self, node: NodeIx, load: Loads) {
         self.change_node(node, |row| row.leaving = row.leaving.plus(load));

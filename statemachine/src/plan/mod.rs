@@ -78,12 +78,15 @@ fn place_actives(draft: &mut Draft<'_>) -> Units {
 /// Looks at every unit that was touched and stops what may not go on, and whatever rests on that. Gives the units.
 fn stop_unlawful(draft: &mut Draft<'_>) -> Units {
     let mut seen = Units::new();
+    let mut said = None;
     loop {
         place::wake_waiting(draft);
         let units = take_units(draft);
-        if units.is_subset(&seen) {
+        // Who waits is woken again and again. A unit that was looked at is looked at again only after something ended.
+        if units.is_subset(&seen) && said == Some(draft.events().len()) {
             return seen;
         }
+        said = Some(draft.events().len());
         for entry in units {
             account::bury_removed(draft, entry.1);
             lawful::stop_unlawful(draft, entry.1);
@@ -92,12 +95,16 @@ fn stop_unlawful(draft: &mut Draft<'_>) -> Units {
     }
 }
 
-/// The units to be planned, in order of rank. A package that has joined a group meanwhile is no unit any more.
+/// The units to be planned, in order of rank. A package that has joined a group meanwhile is no unit any more, nor is a
+/// group whose members are.
 fn take_units(draft: &mut Draft<'_>) -> Units {
     let mut units = core::mem::take(&mut draft.units);
     units.retain(|(_, unit)| match unit {
         Unit::Package(package) => draft.state.unit_of(*package) == *unit,
-        Unit::Group(_) => true,
+        Unit::Group(group) => draft
+            .state
+            .group_at(*group)
+            .is_none_or(|group| !group.members_are_units()),
     });
     units
 }

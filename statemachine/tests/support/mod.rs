@@ -59,6 +59,9 @@ impl World {
         self.log.push(entry);
         self.digests.push(digest(&self.state));
         if let Err(violation) = invariant::check(&self.state) {
+            for event in &applied.events {
+                eprintln!("{} {}", event.id, event.text());
+            }
             panic!("after entry {}: {violation}\n{:#?}", applied.index, self.log.last());
         }
         applied
