@@ -6,13 +6,17 @@ use alloc::string::String;
 use super::instances;
 use crate::group::Ownership;
 use crate::id::{NodeIx, PackageIx};
-use crate::plan::{condition, place};
+use crate::package::{Instance, Package};
+use crate::plan::{condition, place, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
-/// I13: the condition of what goes on holds by what goes on beside it.
+/// I13: the condition of what goes on holds by what goes on beside it; members of a together group stop in turns.
 pub(super) fn conditions_hold(state: &State) -> Result<(), String> {
-    for (number, package, instance) in instances(state).filter(|(_, _, instance)| instance.is_live()) {
+    let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
+        instance.is_live() && !together::takes_turns(state, package)
+    };
+    for (number, package, instance) in instances(state).filter(due) {
         if let Some(condition) = condition::unmet(state, number, instance.node) {
             return Err(format!(
                 "{} runs although its condition fails: {condition}",

@@ -77,7 +77,7 @@ impl Terms {
         }
     }
 
-    /// What several ask that only start together, on one node.
+    /// What several ask that only start together, on one node; none where one of them would have to be alone there.
     pub(crate) fn of_party(state: &State, party: &[PackageIx]) -> Option<Self> {
         let mut whole: Option<Self> = None;
         for number in party {
@@ -87,7 +87,7 @@ impl Terms {
                 Some(whole) => whole.and(one),
             });
         }
-        let mut whole = whole?;
+        let mut whole = whole.filter(|whole| party.len() == 1 || !whole.exclusive)?;
         whole.wary.retain(|(_, other)| !party.contains(other));
         Some(whole)
     }

@@ -126,11 +126,14 @@ impl<'a> Case<'a> {
             return Some(());
         }
         loop {
-            let broken = self.occupants.iter().find(|occupant| {
-                !gone.contains(&occupant.number)
-                    && is_live(self.state, occupant.number)
-                    && !condition::still_holds(self.state, occupant.number, self.node, &self.terms.party, gone)
-            });
+            let holds = |occupant: &Occupant, gone: &[PackageIx]| {
+                condition::still_holds(self.state, occupant.number, self.node, &self.terms.party, gone)
+            };
+            let broken = self
+                .occupants
+                .iter()
+                .filter(|occupant| !gone.contains(&occupant.number))
+                .find(|occupant| holds(occupant, &[]) && !holds(occupant, gone));
             let Some(broken) = broken else { break };
             if broken.importance <= self.newcomer {
                 return None;
@@ -139,11 +142,6 @@ impl<'a> Case<'a> {
         }
         condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone).then_some(())
     }
-}
-
-fn is_live(state: &State, number: PackageIx) -> bool {
-    let instance = state.package_at(number).and_then(|package| package.instance.as_ref());
-    instance.is_some_and(crate::package::Instance::is_live)
 }
 
 /// How a package counts on its node; none where it is being stopped for good.

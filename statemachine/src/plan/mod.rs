@@ -64,6 +64,7 @@ fn place_actives(draft: &mut Draft<'_>) -> Units {
     let mut steps: u32 = 0;
     while let Some(next) = queue.pop_first() {
         seen.insert(next);
+        draft.looked.insert(next);
         takeover::activate(draft, next.1);
         queue.extend(stop_unlawful(draft));
         steps = steps.saturating_add(1);

@@ -153,7 +153,7 @@ pub(crate) fn wake_waiting(draft: &mut Draft<'_>) {
     if !all && (!gate::is_open(state) || slopes.is_empty()) {
         return;
     }
-    for entry in state.waiting.iter() {
+    for entry in state.waiting.iter().chain(&draft.looked) {
         let wakes = all
             || candidates(state, entry.1).any(|number| {
                 state.package_at(number).is_some_and(|package| {

@@ -38,7 +38,9 @@ fn reach(state: &State, number: PackageIx) -> Result<BTreeSet<PackageIx>, usize>
     let mut reached = BTreeSet::new();
     let mut next = Vec::from([number]);
     while let Some(from) = next.pop() {
-        for to in named(state, from, Polarity::Positive) {
+        // Who keeps apart can't be what somebody rests on: only the package itself stands there for its group.
+        let beside = named(state, from, Polarity::Positive).into_iter();
+        for to in beside.filter(|to| !keep_apart(state, from, *to)) {
             if reached.insert(to) {
                 next.push(to);
             }
@@ -64,5 +66,17 @@ pub(crate) fn party(state: &State, number: PackageIx) -> Option<Vec<PackageIx>> 
         .collect();
     party.sort();
     let party: Vec<PackageIx> = party.into_iter().map(|(_, member)| member).collect();
-    (party.len() > 1 && party.contains(&number)).then_some(party)
+    let torn = party
+        .iter()
+        .any(|one| party.iter().any(|other| keep_apart(state, *one, *other)));
+    (party.len() > 1 && party.contains(&number) && !torn).then_some(party)
+}
+
+/// Whether two are different members of a group that keeps its members apart.
+fn keep_apart(state: &State, one: PackageIx, other: PackageIx) -> bool {
+    let group = |number| state.package_at(number).and_then(|package| package.group);
+    let Some(common) = group(one).filter(|group_of_one| one != other && group(other) == Some(*group_of_one)) else {
+        return false;
+    };
+    state.group_at(common).is_some_and(|group| !group.is_together())
 }
