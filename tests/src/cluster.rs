@@ -43,6 +43,8 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(40);
 pub const FAILOVER_LIMIT: Duration = Duration::from_secs(12);
 /// For a cluster to come up, or a node to come back.
 pub const START_LIMIT: Duration = Duration::from_secs(30);
+/// For so long what is said to run must have been there: whatever died before is known by then.
+const STAYS: Duration = Duration::from_millis(500);
 /// For so long nothing may move in a cluster that has healed.
 const CALM: Duration = Duration::from_millis(1_500);
 /// Events asked for at once.
@@ -347,8 +349,20 @@ impl Cluster {
     /// # Errors
     /// What is not healed in time, or what moved.
     pub fn heal(&self) -> anyhow::Result<Healed> {
-        // A log that has not heard yet of a power cut says that all is well: the processes are asked too.
-        wait_for("what is said to run to be there", START_LIMIT, || self.said_is_there())?;
+        // A log that has not heard yet of a power cut, or of what died just now, says that all is well: the processes are
+        // asked too.
+        let mut seen = (self.said_is_there(), std::time::Instant::now());
+        wait_for("what is said to run to be there and stay", START_LIMIT, || {
+            let now = self.said_is_there();
+            if now != seen.0 {
+                seen = (now, std::time::Instant::now());
+            }
+            match &seen.0 {
+                Ok(_) if seen.1.elapsed() >= STAYS => Ok(()),
+                Ok(there) => Err(format!("{there:?} since {:?}", seen.1.elapsed())),
+                Err(gone) => Err(gone.clone()),
+            }
+        })?;
         heals::check(&self.targets(), START_LIMIT, CALM)
     }
 

@@ -21,6 +21,7 @@ pub mod history;
 pub mod http;
 pub mod invariants;
 pub mod linearizability;
+pub mod metronome;
 pub mod model;
 pub mod nemesis;
 pub mod network;

@@ -167,15 +167,16 @@ impl Cluster {
         found
     }
 
-    /// Whether each instance that the cluster calls running has a living process on its node.
+    /// The living processes of every instance that the cluster calls running.
     ///
     /// # Errors
     /// Those that have none, or that no node answers.
-    pub fn said_is_there(&self) -> Result<(), String> {
+    pub fn said_is_there(&self) -> Result<BTreeSet<i32>, String> {
         let packages: Packages = self.get("/v1/packages").map_err(|error| format!("{error:#}"))?;
-        let mut gone = Vec::new();
+        let (mut there, mut gone) = (BTreeSet::new(), Vec::new());
         for package in &packages.packages {
             let living = self.package_processes(&package.name);
+            there.extend(living.iter().map(|process| process.pid));
             let nodes = package
                 .instances
                 .iter()
@@ -188,7 +189,7 @@ impl Cluster {
             );
         }
         if gone.is_empty() {
-            Ok(())
+            Ok(there)
         } else {
             Err(format!("without a process: {gone:?}"))
         }

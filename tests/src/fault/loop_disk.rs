@@ -5,12 +5,16 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context;
 use nix::mount::{MntFlags, umount2};
 
 use super::shim::compile;
+use crate::wait::wait_for;
 
+/// For the kernel to let go of what killed processes had open.
+const LET_GO_WITHIN: Duration = Duration::from_secs(5);
 const POWER_CUT: &str = include_str!("power_cut.c");
 
 /// A disk with one file system, mounted on a directory for as long as this lives. Needs root.
@@ -66,8 +70,12 @@ impl LoopDisk {
     /// # Errors
     /// Where something still uses it, or the disk is not what ext4 can recover.
     pub fn restore(&self) -> anyhow::Result<()> {
-        umount2(&self.directory, MntFlags::empty())
-            .with_context(|| format!("cannot unmount {}", self.directory.display()))?;
+        // The kernel lets go of what a killed process had open a moment after the process is gone: its threads end one by one.
+        wait_for(
+            &format!("nobody to use {}", self.directory.display()),
+            LET_GO_WITHIN,
+            || umount2(&self.directory, MntFlags::empty()).map_err(|error| error.to_string()),
+        )?;
         self.attach()
     }
 
