@@ -73,15 +73,20 @@ impl Hand {
         if cluster.is_networked() {
             self.rules.clear();
             cluster.mend_network()?;
-            for node in std::mem::take(&mut self.full) {
-                cluster.disk(node)?.free()?;
-            }
             for node in NODES {
                 cluster.shim(node)?.sync(Sync::Honest, "")?;
                 cluster.shim(node)?.clock(0)?;
             }
-            for node in std::mem::take(&mut self.powerless) {
+            let powerless = std::mem::take(&mut self.powerless);
+            for node in &powerless {
                 cluster.restore_power(&[node])?;
+            }
+            for node in std::mem::take(&mut self.full) {
+                let freed = cluster.disk(node)?.free();
+                // What filled the disk may be among what the power cut took.
+                if !powerless.contains(&node) {
+                    freed?;
+                }
             }
         }
         cluster.start_missing()
