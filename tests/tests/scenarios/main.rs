@@ -19,6 +19,7 @@ mod node_killed;
 mod nothing_left;
 mod own_program;
 mod package_killed;
+mod placement;
 mod planned_restart;
 mod rules;
 mod same_name;
