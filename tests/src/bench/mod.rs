@@ -3,6 +3,7 @@
 pub mod etcd;
 pub mod failover;
 pub mod load;
+pub mod plan;
 pub mod report;
 pub mod saturation;
 pub mod writes;

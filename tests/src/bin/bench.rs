@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bench failover [--runs N] [--lease 1s]
+//! bench plan [--big] [--alone]
 //! bench writes [--rounds N] [--seconds N] [--clients N,…] [--leader] [--alone]
 //! bench saturation [--seconds N] [--clients N] [--hogs N] [--lease 1s]
 //! ```
@@ -10,6 +11,7 @@ use std::env;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tests::bench::plan::{self, PlanOptions};
 use tests::bench::saturation::{self, SaturationOptions};
 use tests::bench::writes::WriteOptions;
 use tests::bench::{failover, writes};
@@ -20,9 +22,12 @@ const SATURATION_CLIENTS: usize = 256;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let what = arguments.next().context("usage: bench failover|writes|saturation …")?;
+    let what = arguments
+        .next()
+        .context("usage: bench failover|plan|writes|saturation …")?;
     let mut runs = 20;
     let mut seconds = None;
+    let mut big = false;
     let (mut hogs, mut lease) = (None, "1s".to_owned());
     let mut options = WriteOptions {
         rounds: 3,
@@ -42,6 +47,7 @@ fn main() -> anyhow::Result<()> {
             "--lease" => lease = value()?,
             "--clients" => options.clients = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--leader" => options.leader_only = true,
+            "--big" => big = true,
             "--alone" => options.alone = true,
             _ => bail!("unknown option {argument}"),
         }
@@ -49,6 +55,10 @@ fn main() -> anyhow::Result<()> {
     options.measure = seconds.unwrap_or(options.measure);
     match what.as_str() {
         "failover" => failover::run(runs, &lease),
+        "plan" => plan::run(PlanOptions {
+            big,
+            alone: options.alone,
+        }),
         "writes" => writes::run(&options),
         "saturation" => saturation::run(&SaturationOptions {
             measure: seconds.unwrap_or(SATURATION),
@@ -56,6 +66,6 @@ fn main() -> anyhow::Result<()> {
             hogs,
             lease,
         }),
-        _ => bail!("unknown bench {what}: expected failover, writes or saturation"),
+        _ => bail!("unknown bench {what}: expected failover, plan, writes or saturation"),
     }
 }
