@@ -233,11 +233,18 @@ impl Cluster {
 
     /// The power of some nodes is back: their disks come up with what was synced, and the nodes are started.
     ///
+    /// Only the kernel does not boot anew, so what a daemon keeps for the time of one boot, and does not sync, would come back
+    /// in an older state than that in which it was left; it is taken away.
+    ///
     /// # Errors
     /// Where a disk can't be recovered.
     pub fn restore_power(&mut self, nodes: &[&str]) -> anyhow::Result<()> {
         for node in nodes {
             self.disk(node)?.restore()?;
+            match std::fs::remove_dir_all(self.node(node).data_dir().join("run")) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
             self.node(node).start()?;
         }
         Ok(())
