@@ -94,7 +94,10 @@ async fn read_page(
         .map_err(|error| error.to_string())
         .and_then(|read| read.map_err(|error| error.to_string()))
         .map_err(|error| {
-            let detail = format!("can't read the journal: {error}");
+            let detail = format!(
+                "can't read the journal of this server: {error}; ask another server, and where it is damaged remove this \
+                 member (`paceline members remove`), delete its data directory and let it join anew"
+            );
             ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", detail)
         })
 }

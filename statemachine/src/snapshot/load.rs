@@ -1,5 +1,7 @@
 //! From the stored shape to the state: the rows as they were, every index built again from them.
 
+mod settings;
+
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -7,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{SnapshotError, v1};
-use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
+use crate::cluster::StartGate;
 use crate::command::{Mode, Output};
 use crate::digest::fingerprint;
 use crate::draft::remember;
@@ -24,7 +26,8 @@ use crate::resource::{Need, Needs, Resource, Resources};
 use crate::room::Room;
 use crate::rules::{RuleSet, Unchecked, check};
 use crate::state::{Deadline, State};
-use crate::time::{Millis, Timestamp};
+use crate::time::Timestamp;
+use settings::{cluster, member, tail};
 
 /// Rows that a table can have: a larger place is not one that was ever given.
 const PLACES_MAX: u32 = 1 << 20;
@@ -211,52 +214,6 @@ fn index(state: &mut State) {
         .filter(|(_, row)| row.idle.as_ref().is_some_and(Reason::waits_for_node));
     let units = waiting.map(|(number, _)| state.unit_of(PackageIx(number)));
     state.waiting = Arc::new(units.filter_map(|unit| Some((state.unit_rank(unit)?, unit))).collect());
-}
-
-fn cluster(row: v1::ClusterRow) -> Cluster {
-    let v1::ClusterRow {
-        id,
-        spec,
-        config_index,
-        lease_high,
-        lease_before,
-        gate,
-        rules,
-    } = row;
-    Cluster {
-        id: Arc::from(id),
-        spec,
-        config_index,
-        lease_high,
-        lease_before: lease_before.map(tail),
-        gate: match gate {
-            v1::Gate::Closed => StartGate::Closed,
-            v1::Gate::Waiting(until) => StartGate::Waiting { until },
-            v1::Gate::Open => StartGate::Open,
-        },
-        rules: Arc::from(rules),
-    }
-}
-
-fn member(row: v1::MemberRow) -> Member {
-    let v1::MemberRow {
-        id,
-        name,
-        peer,
-        api,
-        witness,
-    } = row;
-    Member {
-        id,
-        name,
-        peer,
-        api,
-        witness,
-    }
-}
-
-fn tail((lease, until): (Millis, Timestamp)) -> LeaseTail {
-    LeaseTail { lease, until }
 }
 
 fn moment(row: v1::MomentRow) -> Moment {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use client::wire::event::Events;
 use client::wire::status::Status;
 use tests::fault::damage::{self, Damage};
 use tests::nemesis::Random;
@@ -101,13 +102,33 @@ fn decides(story: &Story, victim: &str, printed: usize, damage: &Damage) -> anyh
                 .at(victim)
                 .and_then(|n| story.cluster.ask(n, "/v1/status?consistency=local"))
                 .map_err(|error| format!("{error:#}: {new}"))?;
-            if status.index >= goal {
-                Ok(true)
-            } else {
-                Err(format!("at {} of {goal}", status.index))
+            if status.index < goal {
+                return Err(format!("at {} of {goal}", status.index));
+            }
+            // What nothing needs to start is found where it is read: the journal says so, and serves nothing of it.
+            match journal_is_whole(story, victim) {
+                Ok(()) => Ok(true),
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    let named = says.iter().any(|word| text.to_lowercase().contains(word));
+                    if named { Ok(false) } else { Err(text) }
+                }
             }
         },
     )?)
+}
+
+/// Reads every event that a server has.
+fn journal_is_whole(story: &Story, victim: &str) -> anyhow::Result<()> {
+    let mut after = 0;
+    loop {
+        let path = format!("/v1/events?consistency=local&after={after}&limit=1000");
+        let page: Events = story.cluster.ask(story.at(victim)?, &path)?;
+        match page.next_after {
+            Some(next) if next > after => after = next,
+            _ => return Ok(()),
+        }
+    }
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
