@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::command::ClusterSpec;
 use crate::digest::{Feed, Hasher};
 use crate::id::{Index, MemberId, NodeName};
+use crate::node::Moment;
 use crate::time::{Millis, Timestamp};
 
 /// The lease of a cluster that was told nothing else.
@@ -32,6 +33,10 @@ pub struct Cluster {
     pub gate: StartGate,
     /// The rules in force, as they were written; empty where there are none.
     pub rules: Arc<str>,
+    /// The manager touches nothing at all.
+    pub maintenance: Option<Maintenance>,
+    /// Everything was stopped in order, and nothing is started before somebody says so.
+    pub stopped: bool,
 }
 
 /// A lease that was granted and ends by itself.
@@ -50,6 +55,13 @@ impl LeaseTail {
         let until = now.plus(lease).plus(lease).plus(Millis(10_000));
         Self { lease, until }
     }
+}
+
+/// Something is not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When that ends by itself; none: when somebody says so.
+    pub until: Option<Moment>,
 }
 
 /// Whether packages are placed: after a start from nothing not before enough nodes are there, or the wait is over.
@@ -91,6 +103,8 @@ impl Feed for Cluster {
             lease_before,
             gate,
             rules,
+            maintenance,
+            stopped,
         } = self;
         id.feed(hasher);
         spec.feed(hasher);
@@ -109,6 +123,20 @@ impl Feed for Cluster {
         if !rules.is_empty() {
             rules.feed(hasher);
         }
+        // Fed only where there is some, so that logs from before it was there keep their digests.
+        if *stopped {
+            hasher.word(0x7374_6f70_7065_6400);
+        }
+        if let Some(maintenance) = maintenance {
+            maintenance.feed(hasher);
+        }
+    }
+}
+
+impl Feed for Maintenance {
+    fn feed(&self, hasher: &mut Hasher) {
+        let Self { until } = self;
+        until.feed(hasher);
     }
 }
 

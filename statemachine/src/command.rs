@@ -7,6 +7,6 @@
 
 pub use crate::log::v1::{
     Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, GroupKind, GroupSpec, InstanceReport,
-    InstanceState, InstanceWords, Load, Mode, Need, Observation, OnQuorumLoss, Output, PackageSpec, ProbeKind,
-    ProbeSpec, RegisterNode, RequestId, ResourceKind, ResourceReport, RestartSpec, RunSpec, Wish,
+    InstanceState, InstanceWords, Load, Maintained, Mode, Need, Observation, OnQuorumLoss, Output, PackageSpec,
+    ProbeKind, ProbeSpec, RegisterNode, RequestId, ResourceKind, ResourceReport, RestartSpec, RunSpec, Shares, Wish,
 };

@@ -3,9 +3,11 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::command::{Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
+use crate::command::{Capacity, Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
 use crate::id::{Epoch, Generation, NodeId, PackageName};
+use crate::node::Node;
 use crate::package::Phase;
+use crate::plan::{maintenance, share};
 use crate::resource::Need;
 use crate::state::State;
 use crate::time::Millis;
@@ -43,6 +45,10 @@ pub struct DesiredInstance {
     pub deadline: bool,
     /// Whether its node is reset once it was stopped because the lease ended.
     pub reset: bool,
+    /// Nobody acts on what is seen of it: it is in maintenance.
+    pub maintained: bool,
+    /// Its share of each resource of the node; empty where shares are off.
+    pub shares: Capacity,
     /// The definition that it is started with.
     pub spec: Arc<PackageSpec>,
 }
@@ -60,6 +66,7 @@ impl DesiredInstance {
 pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
     let node = state.node(node)?;
     let session = node.session()?;
+    let mut shares = share::of_node(state, node);
     let instances = node.instances.iter().filter_map(|number| {
         let package = state.package_at(*number)?;
         let instance = package.instance.as_ref()?;
@@ -75,6 +82,8 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             delay: instance.delay,
             deadline: instance.spec.on_quorum_loss != OnQuorumLoss::Freeze,
             reset: instance.spec.on_quorum_loss == OnQuorumLoss::Reset,
+            maintained: maintenance::is_held(state, *number),
+            shares: shares.remove(number).unwrap_or_default(),
             spec: instance.spec.clone(),
         })
     });
@@ -90,4 +99,10 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
         stopping: stopping.collect(),
         watch: state.needed().cloned().collect(),
     })
+}
+
+/// What each package on a node gets of the node's resources; nothing where shares are off.
+pub fn shares<'a>(state: &'a State, node: &Node) -> impl Iterator<Item = (&'a PackageName, Capacity)> {
+    let shares = share::of_node(state, node).into_iter();
+    shares.filter_map(|(number, share)| Some((state.package_at(number)?.name(), share)))
 }

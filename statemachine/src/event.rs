@@ -8,7 +8,7 @@ mod text;
 use alloc::format;
 use alloc::string::String;
 
-use crate::command::{EndCause, Mode, Output, Wish};
+use crate::command::{EndCause, Maintained, Mode, Output, Wish};
 use crate::digest::{Feed, Hasher};
 use crate::id::{Epoch, GroupName, Index, MemberId, NodeName, PackageName, SessionId};
 use crate::reason::Reason;
@@ -249,6 +249,18 @@ pub enum EventKind {
     },
     /// Rules fired rules, and the last one was not carried out any more.
     RulesCutOff { resource: String, chain: String },
+    /// From now on the manager touches nothing of it.
+    MaintenanceBegan { of: Maintained, length: Option<Millis> },
+    /// The manager acts for it again: its time has passed, or somebody said so.
+    MaintenanceEnded { of: Maintained, by_time: bool },
+    /// Everything is stopped in order, and nothing started before somebody says so.
+    ClusterStopping { instances: u32 },
+    /// What is to run is started again.
+    ClusterStarting,
+    /// An active package is to become a standby.
+    DemoteWished { package: PackageName },
+    /// Packages move to where they would rather be.
+    RebalanceWished { moves: u32 },
 }
 
 /// What a daemon's new stay follows on.

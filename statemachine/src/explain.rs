@@ -10,6 +10,7 @@ use crate::id::{NodeIx, NodeName, PackageName};
 use crate::package::{Instance, Package, Phase};
 use crate::plan::eligible::Terms;
 use crate::plan::free_run::runs_free;
+use crate::plan::maintenance;
 use crate::plan::together;
 use crate::reason::Reason;
 use crate::room::SCORE_MAX;
@@ -230,6 +231,11 @@ fn possible_words(state: &State, package: &Package, node: NodeIx) -> String {
 fn next(state: &State, package: &Package) -> Vec<String> {
     let name = package.name();
     let mut next = Vec::new();
+    let number = state.packages_by_name.get(name).copied();
+    if package.instance.is_some() && number.is_some_and(|number| maintenance::is_held(state, number)) {
+        next.push("it is in maintenance and not touched: `maintenance off` ends that".to_string());
+        return next;
+    }
     match &package.instance {
         Some(instance) => {
             let node = state.node_at(instance.node).map_or("NODE", |node| node.name.as_str());
@@ -263,10 +269,12 @@ fn next(state: &State, package: &Package) -> Vec<String> {
 fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
     match idle {
         Reason::Stopped => format!("`start {name}`"),
+        Reason::ClusterStopped => "`cluster start`".to_string(),
         Reason::Reserve { .. } => "one of its group stops, or more standbys are defined".to_string(),
         Reason::WaitsForNodes => "more nodes come up, or start_wait passes".to_string(),
         Reason::NoNode { .. } => "a node comes up, is resumed or has more room".to_string(),
         Reason::Failed { .. } => format!("`clear {name}` once the cause is mended, or restart the node"),
+        Reason::Maintenance { .. } => "`maintenance off`, or its end".to_string(),
         Reason::AwaitsRoom { node } => format!("what is being stopped on {node} reports its end"),
         Reason::Exhausted { .. } => format!("`clear {name}` or `promote` a member of its group"),
         Reason::Removed

@@ -9,13 +9,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::cluster::StartGate;
 use crate::command::{Mode, Output};
 use crate::digest::digest;
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
 use crate::package::{Instance, Package, Phase};
-use crate::plan::{eligible, free_run, needs, place, together};
+use crate::plan::{eligible, free_run, gate, maintenance, needs, place, together};
 use crate::reason::Reason;
 use crate::room::Room;
 use crate::snapshot::{from_stored, to_stored};
@@ -180,7 +179,11 @@ fn sessions_present(state: &State) -> Result<(), String> {
 /// I13: what goes on runs as wished, on a node of its list that is not drained and has lost nothing that it needs; members of a together group stop in turns.
 fn only_where_allowed(state: &State) -> Result<(), String> {
     let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
-        instance.is_live() && !together::takes_turns(state, package)
+        let held = state
+            .packages_by_name
+            .get(package.name())
+            .is_some_and(|number| maintenance::is_held(state, *number));
+        instance.is_live() && !held && !together::takes_turns(state, package)
     };
     for (_, package, instance) in instances(state).filter(due) {
         let drained = state.node_at(instance.node).is_some_and(|node| node.drain);
@@ -245,7 +248,7 @@ fn nothing_left_undone(state: &State) -> Result<(), String> {
         let Some(idle) = &package.idle else {
             return Err(format!("{} is nowhere without a reason", package.name()));
         };
-        let open = state.cluster().is_some_and(|cluster| cluster.gate == StartGate::Open);
+        let open = gate::is_open(state);
         let waits = matches!(idle, Reason::NoNode { .. } | Reason::Failed { .. });
         if waits && placement::could_make_room(state, PackageIx(number)) {
             return Err(format!(

@@ -75,13 +75,14 @@ mod subject;
 pub mod time;
 
 pub use apply::{apply, check_rules};
-pub use desired::{DesiredInstance, DesiredSet, desired};
+pub use desired::{DesiredInstance, DesiredSet, desired, shares};
 pub use digest::{Digest, digest};
 pub use effect::Effect;
 pub use entry::Entry;
 pub use event::{Event, EventId, EventKind, Severity};
 pub use explain::{Explanation, NodeVerdict, Verdict, explain};
 pub use outcome::{Accepted, Applied, Outcome, Rejection};
-pub use preview::{Action, Preview, Step, Unplaced, preview, preview_loss};
+pub use plan::maintenance::is_maintained_package as is_maintained;
+pub use preview::{Action, Preview, Step, Unplaced, loss, preview, preview_loss};
 pub use reason::Reason;
 pub use state::State;

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::cluster::LeaseTail;
+use crate::cluster::{LeaseTail, Maintenance};
 use crate::command::{Capacity, Containment};
 use crate::digest::{Feed, Hasher};
 use crate::event::EventId;
@@ -131,6 +131,8 @@ pub struct Node {
     pub trail: Option<EventId>,
     /// What its daemon says of its links, disks and services.
     pub resources: Resources,
+    /// The manager touches nothing here.
+    pub maintenance: Option<Maintenance>,
 }
 
 impl Node {
@@ -143,7 +145,7 @@ impl Node {
     /// Whether anything may be placed on it.
     #[must_use]
     pub fn takes_packages(&self) -> bool {
-        self.is_up() && !self.drain
+        self.is_up() && !self.drain && self.maintenance.is_none()
     }
 
     /// Its present session, where it is up.
@@ -305,6 +307,7 @@ impl Feed for Node {
             claimed: _,
             alone: _,
             resources,
+            maintenance,
         } = self;
         id.feed(hasher);
         name.feed(hasher);
@@ -333,5 +336,9 @@ impl Feed for Node {
             });
         }
         resources.feed(hasher);
+        // Fed only where there is some, so that logs from before it was there keep their digests.
+        if let Some(maintenance) = maintenance {
+            maintenance.feed(hasher);
+        }
     }
 }

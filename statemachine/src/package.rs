@@ -73,6 +73,8 @@ pub struct Package {
     pub idle: Option<Reason>,
     /// The last event about it: the cause of the next one.
     pub trail: Option<EventId>,
+    /// The manager touches nothing of it, or of its group.
+    pub maintenance: Option<crate::cluster::Maintenance>,
     /// Where room is kept for it until what is being stopped there has ended.
     pub claim: Option<NodeIx>,
     /// Its condition, with names that can be looked up; none: it may run beside anything.
@@ -357,6 +359,7 @@ impl Feed for Package {
             bans,
             idle,
             trail,
+            maintenance,
             claim,
             condition: _,
         } = self;
@@ -375,6 +378,11 @@ impl Feed for Package {
         bans.feed(hasher);
         idle.feed(hasher);
         trail.feed(hasher);
+        // Fed only where there is some, so that logs from before it was there keep their digests.
+        if let Some(maintenance) = maintenance {
+            hasher.word(0x6d61_696e_7400);
+            maintenance.feed(hasher);
+        }
         // Fed only where there is one, so that logs from before there were claims keep their digests.
         if let Some(claim) = claim {
             hasher.word(0x636c_6169_6d00);

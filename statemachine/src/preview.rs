@@ -111,6 +111,14 @@ pub fn preview(state: &State, commands: &[Command]) -> Result<Preview, Rejection
 /// # Errors
 /// [`Rejection::NotFound`], or [`Rejection::Conflict`] where the node is not up.
 pub fn preview_loss(state: &State, node: &NodeName) -> Result<Preview, Rejection> {
+    preview(state, &[loss(state, node)?])
+}
+
+/// The command that a node's loss is, for [`preview`] alone: its term is none that a leader has.
+///
+/// # Errors
+/// [`Rejection::NotFound`], or [`Rejection::Conflict`] where the node is not up.
+pub fn loss(state: &State, node: &NodeName) -> Result<Command, Rejection> {
     let found = state.node_by_name(node).ok_or_else(|| Rejection::NotFound {
         kind: "node",
         name: node.to_string(),
@@ -119,11 +127,10 @@ pub fn preview_loss(state: &State, node: &NodeName) -> Result<Preview, Rejection
     let session = found.session().ok_or_else(|| Rejection::Conflict {
         text: format!("node {node} is {}, so it can't fail any more", found.status.as_str()),
     })?;
-    let lost = Command::NodeLost {
+    Ok(Command::NodeLost {
         sessions: Vec::from([(found.id, session)]),
         term: TERM,
-    };
-    preview(state, &[lost])
+    })
 }
 
 /// The term of all simulated entries; nothing but a lost node is compared with it.

@@ -21,9 +21,11 @@ impl Reason {
             | Self::NoNode { .. }
             | Self::Exhausted { .. }
             | Self::AwaitsRoom { .. }
-            | Self::GroupLeaves { .. } => PackageState::Waiting,
+            | Self::GroupLeaves { .. }
+            | Self::Maintenance { .. } => PackageState::Waiting,
             Self::Failed { .. } => PackageState::Failed,
             Self::Stopped
+            | Self::ClusterStopped
             | Self::Removed
             | Self::Reserve { .. }
             | Self::Drained
@@ -49,6 +51,7 @@ impl Reason {
             Self::WaitsForNodes | Self::NoNode { .. } | Self::Failed { .. } | Self::AwaitsRoom { .. } => true,
             Self::Exhausted { .. }
             | Self::Stopped
+            | Self::ClusterStopped
             | Self::Removed
             | Self::Reserve { .. }
             | Self::Drained
@@ -64,6 +67,7 @@ impl Reason {
             | Self::Excluded { .. }
             | Self::GroupMoves { .. }
             | Self::NeedLost { .. }
+            | Self::Maintenance { .. }
             | Self::GroupLeaves { .. } => false,
         }
     }
@@ -74,6 +78,7 @@ impl Reason {
         match self {
             Self::Redefined | Self::Promoted { .. } | Self::ModeChange { .. } => true,
             Self::Stopped
+            | Self::ClusterStopped
             | Self::Removed
             | Self::Reserve { .. }
             | Self::WaitsForNodes
@@ -91,7 +96,8 @@ impl Reason {
             | Self::AwaitsRoom { .. }
             | Self::GroupMoves { .. }
             | Self::NeedLost { .. }
-            | Self::GroupLeaves { .. } => false,
+            | Self::GroupLeaves { .. }
+            | Self::Maintenance { .. } => false,
         }
     }
 
@@ -112,6 +118,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("its wish is stop"),
+            Self::ClusterStopped => f.write_str("the cluster is stopped; `cluster start` starts what is to run"),
             Self::Removed => f.write_str("it was removed"),
             Self::Reserve { wanted } => write!(f, "it is in reserve: {wanted} of its group run, as many as are wanted"),
             Self::WaitsForNodes => {
@@ -147,6 +154,13 @@ impl fmt::Display for Reason {
                     "its group is leaving {node} and is placed once nothing of it is left there"
                 )
             }
+            Self::Maintenance { node: None } => {
+                f.write_str("maintenance: nothing of it is started, stopped or taken over before `maintenance off`")
+            }
+            Self::Maintenance { node: Some(node) } => write!(
+                f,
+                "it ended on {node}, which is in maintenance: nothing is started for it before `maintenance off --node {node}`"
+            ),
             Self::ModeChange { to } => write!(f, "it is to run {}", crate::event::mode_word(*to)),
             Self::Preempted { by } => write!(f, "it makes room for {by}, which is more important"),
             Self::Unmet { condition } => write!(f, "its condition does not hold any more: {condition}"),
@@ -173,6 +187,7 @@ impl fmt::Display for Obstacles {
             banned,
             apart,
             unmet,
+            maintained,
             conditions,
             exclusive,
         } = *self;
@@ -185,6 +200,7 @@ impl fmt::Display for Obstacles {
             (banned, "where it failed too often"),
             (apart, "where the others of its group are not"),
             (unmet, "without what it needs"),
+            (maintained, "in maintenance"),
             (conditions, "where a condition does not allow it"),
             (exclusive, "that one of two needs for itself"),
         ];
@@ -204,6 +220,8 @@ pub enum Obstacle {
     Down,
     /// The node is drained.
     Drained,
+    /// It is in maintenance.
+    Maintained,
     /// The package's list of nodes does not name it.
     NotListed,
     /// The sum of the loads would not stay below its capacity.
@@ -273,6 +291,7 @@ impl Obstacles {
             Obstacle::Banned { .. } => &mut self.banned,
             Obstacle::Apart { .. } => &mut self.apart,
             Obstacle::Unmet { .. } => &mut self.unmet,
+            Obstacle::Maintained => &mut self.maintained,
             Obstacle::Condition { .. } | Obstacle::Against { .. } => &mut self.conditions,
             Obstacle::NotEmpty { .. } | Obstacle::Exclusive { .. } => &mut self.exclusive,
         };
@@ -285,6 +304,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Down => f.write_str("the node is not up"),
             Self::Drained => f.write_str("the node is drained; `resume` it to use it again"),
+            Self::Maintained => f.write_str("the node is in maintenance; `maintenance off --node` ends it"),
             Self::NotListed => f.write_str("the package's list of nodes does not name it"),
             Self::NoRoom {
                 dimension,

@@ -41,6 +41,16 @@ pub(crate) enum Deadline {
     Extension(NodeIx),
     /// A group may fail over again.
     Failovers(GroupIx),
+    /// A maintenance ends by itself.
+    Maintenance(Scope),
+}
+
+/// What is in maintenance, by its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    Cluster,
+    Node(NodeIx),
+    Package(PackageIx),
 }
 
 /// All that the manager knows.
@@ -76,6 +86,8 @@ pub struct State {
     pub(crate) rooms: Rooms,
     /// How many nodes are up.
     pub(crate) up: u32,
+    /// How many packages, nodes and clusters are in maintenance: nearly always none, and then nobody is asked.
+    pub(crate) maintained: u32,
     /// Units that want more than they have for lack of a node, in order of rank.
     pub(crate) waiting: Arc<BTreeSet<(Rank, Unit)>>,
     pub(crate) deadlines: Arc<BTreeSet<(Timestamp, Deadline)>>,
@@ -108,6 +120,7 @@ impl State {
             mentions: Shards::new(),
             rooms: Rooms::new(),
             up: 0,
+            maintained: 0,
             waiting: Arc::new(BTreeSet::new()),
             deadlines: Arc::new(BTreeSet::new()),
             rules: Arc::default(),
@@ -314,6 +327,7 @@ impl Feed for State {
             mentions: _,
             rooms: _,
             up: _,
+            maintained: _,
             waiting: _,
             deadlines: _,
             rules: _,

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use statemachine::command::{
-    Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, InstanceReport, InstanceState, Mode,
-    Observation, OnQuorumLoss, ProbeKind, ProbeSpec, RegisterNode, RequestId, Wish,
+    Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, InstanceReport, InstanceState,
+    Maintained, Mode, Observation, OnQuorumLoss, ProbeKind, ProbeSpec, RegisterNode, RequestId, Shares, Wish,
 };
 use statemachine::entry::Entry;
 use statemachine::id::{Epoch, Index, MemberId, NodeId, NodeName, PackageName, SessionId, Term};
@@ -76,6 +76,7 @@ fn samples() -> BTreeMap<&'static str, Command> {
         lease: Millis(1_000),
         min_nodes: 1,
         start_wait: Millis(60_000),
+        shares: Shares::None,
     };
     let report = |state| {
         Observation::Instance(InstanceReport {
@@ -113,7 +114,7 @@ fn samples() -> BTreeMap<&'static str, Command> {
         }),
     ];
     let changes = vec![
-        ConfigChange::PutCluster(cluster),
+        ConfigChange::PutCluster(cluster.clone()),
         ConfigChange::PutGroup(specs::group("orders", 1)),
         ConfigChange::PutPackage(full),
         ConfigChange::PutPackage(specs::package("plain", None)),
@@ -285,6 +286,40 @@ fn samples() -> BTreeMap<&'static str, Command> {
             },
         ),
         ("tick", Command::Tick),
+        (
+            "begin-maintenance",
+            Command::BeginMaintenance {
+                of: Maintained::Node(node("n1")),
+                length: Some(Millis(60_000)),
+            },
+        ),
+        (
+            "end-maintenance",
+            Command::EndMaintenance {
+                of: Maintained::Package(name("a")),
+            },
+        ),
+        (
+            "begin-maintenance-cluster",
+            Command::BeginMaintenance {
+                of: Maintained::Cluster,
+                length: None,
+            },
+        ),
+        ("stop-cluster", Command::StopCluster),
+        ("start-cluster", Command::StartCluster),
+        ("demote", Command::Demote { package: name("a") }),
+        ("rebalance", Command::Rebalance { at_most: 100 }),
+        (
+            "configure-shares",
+            Command::Configure {
+                expect: None,
+                changes: vec![ConfigChange::PutCluster(ClusterSpec {
+                    shares: Shares::Half,
+                    ..cluster.clone()
+                })],
+            },
+        ),
     ])
 }
 

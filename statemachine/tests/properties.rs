@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use statemachine::cluster::StartGate;
 use statemachine::command::{
     ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceReport, InstanceState, InstanceWords,
-    Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Wish,
+    Maintained, Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
 };
+use statemachine::event::{Event, EventKind};
 use statemachine::group::{Health, Ownership};
 use statemachine::id::{Epoch, GroupName, Index, NodeId, NodeName, PackageName, SessionId, Term};
 use statemachine::package::Phase;
@@ -65,6 +66,17 @@ enum Step {
     Drain {
         node: u8,
         drain: bool,
+    },
+    Maintain {
+        what: u8,
+        on: bool,
+        seconds: u8,
+    },
+    Whole {
+        what: u8,
+    },
+    Demote {
+        package: u8,
     },
     Extend {
         node: u8,
@@ -132,6 +144,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0u8..4).prop_map(|node| Step::Leave { node }),
         1 => (0u8..4).prop_map(|node| Step::Confirm { node }),
         2 => (0u8..4, any::<bool>()).prop_map(|(node, drain)| Step::Drain { node, drain }),
+        3 => (0u8..11, prop::bool::weighted(0.4), 0u8..200).prop_map(
+            |(what, on, seconds)| Step::Maintain { what, on, seconds }),
+        2 => (0u8..4).prop_map(|what| Step::Whole { what }),
+        2 => small.clone().prop_map(|package| Step::Demote { package }),
         1 => (0u8..4, 0u8..70).prop_map(|(node, seconds)| Step::Extend { node, seconds }),
         3 => (small.clone(), 0u8..5).prop_map(|(package, wish)| Step::Wish { package, wish }),
         2 => small.clone().prop_map(|package| Step::Promote { package }),
@@ -241,6 +257,27 @@ fn take(world: &mut World, step: &Step) {
         | Step::Confirm { .. }
         | Step::Drain { .. }
         | Step::Extend { .. } => about_node(world, step),
+        Step::Maintain { what, on, seconds } => {
+            let of = match what {
+                0..4 => Maintained::Node(node(what)),
+                4..10 => Maintained::Package(package_name(what - 4)),
+                _ => Maintained::Cluster,
+            };
+            let length = (seconds % 2 == 1).then_some(Millis(u64::from(seconds) * 1_000));
+            Some(if on {
+                Command::BeginMaintenance { of, length }
+            } else {
+                Command::EndMaintenance { of }
+            })
+        }
+        Step::Whole { what } => Some(match what {
+            0 => Command::StopCluster,
+            1 | 2 => Command::StartCluster,
+            _ => Command::Rebalance { at_most: 3 },
+        }),
+        Step::Demote { package } => Some(Command::Demote {
+            package: package_name(package),
+        }),
         Step::Wish { package, wish } => {
             let wish = [Wish::Start, Wish::Start, Wish::Start, Wish::Stop, Wish::Test][usize::from(wish)];
             Some(Command::SetWish {
@@ -358,6 +395,7 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             lease: Millis(u64::from(lease) * 1_000),
             min_nodes: u32::from(min_nodes),
             start_wait: Millis(30_000),
+            shares: Shares::Priority,
         })),
         _ => return None,
     })
@@ -579,6 +617,48 @@ proptest! {
     }
 
     #[test]
+    fn nothing_is_touched_in_maintenance(before in steps(), during in steps()) {
+        let mut world = start();
+        for step in &before {
+            take(&mut world, step);
+        }
+        let of = Maintained::Cluster;
+        let began = world.log.len();
+        let _ = world.apply(Command::BeginMaintenance { of, length: None });
+        for step in during.iter().filter(|step| !matches!(step, Step::Maintain { .. })) {
+            take(&mut world, step);
+        }
+        let mut twin = State::new();
+        for (number, entry) in world.log.iter().enumerate() {
+            let applied = apply(&mut twin, entry);
+            let touches = |event: &&Event| matches!(
+                event.kind,
+                EventKind::Placed { .. } | EventKind::Promoted { .. } | EventKind::Stopping { .. }
+            );
+            if number > began {
+                prop_assert!(applied.events.iter().find(touches).is_none(), "{:?}: {:?}", entry.command, applied.events);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_runs_in_a_stopped_cluster(before in steps(), during in steps()) {
+        let mut world = start();
+        for step in &before {
+            take(&mut world, step);
+        }
+        heal(&mut world);
+        prop_assert!(world.apply(Command::StopCluster).outcome.is_ok());
+        world.obey();
+        for step in during.iter().filter(|step| !matches!(step, Step::Whole { .. })) {
+            take(&mut world, step);
+            for package in world.state.packages() {
+                prop_assert!(package.instance.is_none(), "{} runs", package.name());
+            }
+        }
+    }
+
+    #[test]
     fn a_preview_changes_nothing_and_comes_true(steps in steps(), lost in 0u8..3) {
         let mut world = start();
         for step in &steps {
@@ -605,7 +685,19 @@ proptest! {
 /// No rule is left, all nodes return and are resumed, every failure is forgotten, time passes, and every daemon obeys.
 fn heal(world: &mut World) {
     let _ = world.apply(configure(ConfigChange::PutRules(String::new())));
+    let _ = world.apply(Command::EndMaintenance {
+        of: Maintained::Cluster,
+    });
+    let _ = world.apply(Command::StartCluster);
+    let names: Vec<PackageName> = world.state.packages().map(|package| package.name().clone()).collect();
+    for name in names {
+        let of = Maintained::Package(name);
+        let _ = world.apply(Command::EndMaintenance { of });
+    }
     for name in 0..4 {
+        let _ = world.apply(Command::EndMaintenance {
+            of: Maintained::Node(node(name)),
+        });
         let command = world.register(
             &node_name(name),
             &[("cpu", 1_000)],

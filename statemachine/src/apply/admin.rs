@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use super::validate::{check_address, check_addresses};
 use super::{conflict, not_found};
 use crate::cluster::{Cluster, LEASE_DEFAULT, Member, START_WAIT_DEFAULT, StartGate};
-use crate::command::ClusterSpec;
+use crate::command::{ClusterSpec, Shares};
 use crate::draft::Draft;
 use crate::effect::Effect;
 use crate::event::EventKind;
@@ -38,6 +38,7 @@ pub(super) fn create_cluster(
         lease: LEASE_DEFAULT,
         min_nodes: 1,
         start_wait: START_WAIT_DEFAULT,
+        shares: Shares::None,
     };
     draft.state.cluster = Some(Arc::new(Cluster {
         id: Arc::from(id),
@@ -47,6 +48,8 @@ pub(super) fn create_cluster(
         lease_before: None,
         gate: StartGate::Closed,
         rules: Arc::from(""),
+        maintenance: None,
+        stopped: false,
     }));
     let first = Member {
         id: MemberId(1),

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use super::dispatch;
+use crate::cluster::Cluster;
 use crate::command::{Command, Wish};
 use crate::draft::Draft;
 use crate::entry::Entry;
@@ -33,7 +34,9 @@ const NAMED_MAX: usize = 8;
 /// Fires the rules of everything that has happened, and of what they bring about.
 pub(super) fn run(draft: &mut Draft<'_>, entry: &Entry) {
     let rules = draft.state.rules.clone();
-    if rules.is_empty() {
+    // A cluster that is stopped as a whole, or that people work on, is not started or stopped by rules.
+    let quiet = |cluster: &Cluster| cluster.stopped || cluster.maintenance.is_some();
+    if rules.is_empty() || draft.state.cluster().is_some_and(quiet) {
         return;
     }
     let mut cascade = Cascade {

@@ -9,7 +9,7 @@ use super::facts::check_rules;
 use super::validate::{GROUP_MEMBERS_MAX, check_changes, check_cluster, check_group, check_package};
 use super::{conflict, not_found, order, resource};
 use crate::cluster::LeaseTail;
-use crate::command::{ClusterSpec, ConfigChange, GroupSpec, PackageSpec, Wish};
+use crate::command::{ClusterSpec, ConfigChange, GroupSpec, PackageSpec, Shares, Wish};
 use crate::digest::fingerprint;
 use crate::draft::{Cause, Draft};
 use crate::effect::Effect;
@@ -19,6 +19,7 @@ use crate::id::{GroupIx, GroupName, Index, NodeIx, PackageIx, PackageName};
 use crate::node::NodeStatus;
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::Package;
+use crate::plan::maintenance;
 use crate::state::{Deadline, Unit};
 use crate::subject::condition_of;
 
@@ -79,6 +80,9 @@ fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Reject
     }
     let before = core::mem::replace(&mut cluster.spec, spec.clone());
     draft.say(None, EventKind::ClusterChanged);
+    if before.shares != spec.shares {
+        draft.touch_all();
+    }
     if before.lease != spec.lease {
         change_lease(draft, &before, LeaseTail::from_now(before.lease, now));
     }
@@ -278,6 +282,7 @@ fn define(draft: &mut Draft<'_>, spec: &PackageSpec, group: Option<GroupIx>) -> 
         failures: Vec::new(),
         bans: Vec::new(),
         idle: None,
+        maintenance: None,
         trail: None,
         claim: None,
         condition: condition_of(spec),
@@ -325,6 +330,7 @@ fn redefine(
     draft.forget_mentions(number);
     draft.state.dimensions.release(&before.load);
     claim_dimensions(draft, spec)?;
+    check_growth(draft, number, spec)?;
     resource::claim(draft, spec)?;
     resource::release(draft, &before);
     change_unit(draft, number, group, spec);
@@ -357,6 +363,10 @@ fn redefine(
         .and_then(|package| Some(package.instance.as_ref()?.node))
     {
         draft.gained.insert(node);
+        let shares = draft.state.cluster().map(|cluster| cluster.spec.shares);
+        if before.priority != spec.priority && shares.is_some_and(|shares| shares != Shares::None) {
+            draft.touch(node);
+        }
     }
     if !restarts {
         adopt(draft, number);
@@ -458,6 +468,25 @@ fn claim_dimensions(draft: &mut Draft<'_>, spec: &PackageSpec) -> Result<(), Rej
         draft.change_node(number, |_| {});
     }
     Ok(())
+}
+
+/// What outgrows its node is stopped there, and what is in maintenance is not: one of the two has to wait.
+fn check_growth(draft: &Draft<'_>, number: PackageIx, spec: &PackageSpec) -> Result<(), Rejection> {
+    let state = &*draft.state;
+    let instance = state.package_at(number).and_then(|package| package.instance.as_ref());
+    let Some(instance) = instance.filter(|_| maintenance::is_held(state, number)) else {
+        return Ok(());
+    };
+    let load = state.dimensions.load(&spec.load);
+    let room = state.rooms.get(instance.node);
+    let mut rows = load.0.iter().zip(instance.load.0).zip(room.free);
+    if rows.all(|((load, before), free)| *load <= before || load.saturating_sub(before) < free) {
+        return Ok(());
+    }
+    let name = &spec.name;
+    Err(conflict(format!(
+        "{name} is in maintenance, and its node has no room for its new load: `maintenance off` first (`explain {name}`)"
+    )))
 }
 
 fn check_group_size(draft: &Draft<'_>, group: Option<GroupIx>) -> Result<(), Rejection> {

@@ -11,8 +11,8 @@ use crate::id::{GroupIx, NodeIx, NodeName, PackageIx, PackageName};
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::{Instance, Package, Phase};
 use crate::plan::eligible::Terms;
-use crate::plan::takeover::allow_failovers;
-use crate::plan::together;
+use crate::plan::takeover::{allow_failovers, heir};
+use crate::plan::{maintenance, together};
 use crate::reason::Reason;
 
 /// A package that is defined.
@@ -38,8 +38,19 @@ pub(super) fn find_node(draft: &Draft<'_>, name: &NodeName) -> Result<NodeIx, Re
     known.ok_or_else(|| not_found("node", name.as_str(), state.nodes().map(|node| node.name.as_str())))
 }
 
+/// Maintenance ranks before any wish: whoever wants something of the package ends it first.
+fn check_free(draft: &Draft<'_>, number: PackageIx, name: &PackageName) -> Result<(), Rejection> {
+    if maintenance::is_held(draft.state, number) {
+        return Err(conflict(format!(
+            "{name} is in maintenance, by itself, its group, its node or the cluster: `maintenance off` first (`explain {name}`)"
+        )));
+    }
+    Ok(())
+}
+
 pub(super) fn set_wish(draft: &mut Draft<'_>, name: &PackageName, wish: Wish) -> Outcome {
     let number = find_package(draft, name)?;
+    check_free(draft, number, name)?;
     let Some(package) = draft.state.package_at(number) else {
         return Ok(Accepted::Done);
     };
@@ -91,6 +102,7 @@ pub(super) fn clear(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
 
 pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
     let number = find_package(draft, name)?;
+    check_free(draft, number, name)?;
     let state = &*draft.state;
     let Some(package) = state.package_at(number) else {
         return Ok(Accepted::Done);
@@ -123,6 +135,48 @@ pub(super) fn promote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
     Ok(Accepted::Done)
 }
 
+/// The fittest standby takes over, and the active one becomes a standby.
+pub(super) fn demote(draft: &mut Draft<'_>, name: &PackageName) -> Outcome {
+    let number = find_package(draft, name)?;
+    check_free(draft, number, name)?;
+    let state = &*draft.state;
+    let Some(package) = state.package_at(number) else {
+        return Ok(Accepted::Done);
+    };
+    let Some(group) = package.group.filter(|_| state.shared_unit(package).is_some()) else {
+        return Err(conflict(format!(
+            "package {name} is in no group that has standbys, so nobody can take over from it: `stop {name}` stops it"
+        )));
+    };
+    let live = package.instance.as_ref().filter(|instance| instance.is_live());
+    if live.is_some_and(Instance::stands_by) {
+        return Ok(Accepted::Done);
+    }
+    if !live.is_some_and(Instance::holds_unit) {
+        let found = package.state().as_str();
+        return Err(conflict(format!(
+            "{name} is {found}: only an active package can be demoted"
+        )));
+    }
+    let heir = state.group_at(group).and_then(|row| heir(state, row));
+    let ready = heir.and_then(|heir| state.package_at(heir)).filter(|heir| {
+        let instance = heir.instance.as_ref();
+        instance.is_some_and(Instance::is_ready)
+    });
+    let Some((heir, heir_name)) = heir.zip(ready.map(|heir| heir.name().clone())) else {
+        return Err(conflict(format!(
+            "no standby of {name}'s group is ready to take over: `explain` shows what each waits for"
+        )));
+    };
+    draft.say_package(
+        number,
+        Cause::Outside,
+        EventKind::DemoteWished { package: name.clone() },
+    );
+    hand_over(draft, group, heir, &heir_name, Some(number));
+    Ok(Accepted::Done)
+}
+
 /// Stops the active one; the chosen one takes over once its end is proven.
 fn hand_over(draft: &mut Draft<'_>, group: GroupIx, heir: PackageIx, name: &PackageName, holder: Option<PackageIx>) {
     let wished = draft.say_package(heir, Cause::Outside, EventKind::PromoteWished { package: name.clone() });
@@ -143,6 +197,7 @@ fn hand_over(draft: &mut Draft<'_>, group: GroupIx, heir: PackageIx, name: &Pack
 pub(super) fn move_package(draft: &mut Draft<'_>, name: &PackageName, to: &NodeName) -> Outcome {
     let number = find_package(draft, name)?;
     let node = find_node(draft, to)?;
+    check_free(draft, number, name)?;
     let state = &*draft.state;
     let Some(package) = state.package_at(number) else {
         return Ok(Accepted::Done);

@@ -6,13 +6,16 @@
 
 mod admin;
 mod cascade;
+mod cluster;
 mod conditions;
 mod configure;
 mod control;
 mod facts;
+mod maintenance;
 mod node;
 mod observe;
 mod order;
+mod rebalance;
 pub(crate) mod resource;
 mod session;
 mod tick;
@@ -155,6 +158,12 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
         Command::ExtendLease { node, session, lease } => session::extend_lease(draft, *node, *session, *lease),
         Command::LeaveNode { node, session } => session::leave_node(draft, *node, *session),
         Command::Tick => tick::tick(draft),
+        Command::BeginMaintenance { of, length } => maintenance::begin(draft, of, *length),
+        Command::EndMaintenance { of } => maintenance::end(draft, of),
+        Command::StopCluster => cluster::stop(draft),
+        Command::StartCluster => cluster::start(draft),
+        Command::Demote { package } => control::demote(draft, package),
+        Command::Rebalance { at_most } => rebalance::rebalance(draft, *at_most),
     }
 }
 

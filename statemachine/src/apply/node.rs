@@ -17,7 +17,7 @@ use crate::id::{Generation, Index, NodeId, NodeIx, NodeName, SessionId};
 use crate::load::Loads;
 use crate::node::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, Attributes, Node, NodeStatus};
 use crate::outcome::{Accepted, Outcome, Rejection};
-use crate::plan::together;
+use crate::plan::{maintenance, together};
 use crate::resource::Resources;
 
 /// A daemon's new stay.
@@ -109,6 +109,7 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
         containment: None,
         instances: Vec::new(),
         planned: Loads::default(),
+        maintenance: None,
         trail: None,
         leaving: Loads::default(),
         claims: Vec::new(),
@@ -169,6 +170,10 @@ pub(super) fn set_drain(draft: &mut Draft<'_>, name: &NodeName, drain: bool) -> 
     };
     let drained = draft.say_node(number, Cause::Outside, kind);
     for package in packages {
+        // What is in maintenance leaves when that ends.
+        if maintenance::is_held(draft.state, package) {
+            continue;
+        }
         if drain && !together::leave(draft, package, crate::reason::Reason::Drained, Some(drained)) {
             draft.stop(package, crate::reason::Reason::Drained, Cause::Of(Some(drained)));
         }

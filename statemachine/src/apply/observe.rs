@@ -13,6 +13,7 @@ use crate::id::{Epoch, NodeId, NodeIx, PackageIx, SessionId};
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::{Ban, Instance, Phase};
 use crate::plan::free_run::told_output;
+use crate::plan::maintenance;
 
 /// Observations in one report at most.
 const OBSERVATIONS_MAX: usize = 4_096;
@@ -175,7 +176,8 @@ fn ended(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, cause: &
             true
         }
     };
-    let stay = if failed {
+    // By hand something may well fail: that bans it from nowhere.
+    let stay = if failed && !maintenance::is_held(draft.state, number) {
         !ban_after_failures(draft, number, instance)
     } else {
         true

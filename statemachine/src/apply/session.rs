@@ -199,7 +199,7 @@ pub(super) fn drop_extension(draft: &mut Draft<'_>, number: NodeIx) {
 pub(super) fn update_lease_high(draft: &mut Draft<'_>) {
     let extended = draft.state.deadlines.iter().filter_map(|(_, deadline)| match deadline {
         Deadline::Extension(node) => draft.state.node_at(*node)?.extended.map(|extended| extended.lease),
-        Deadline::Gate | Deadline::LeaseBefore | Deadline::Failovers(_) => None,
+        Deadline::Gate | Deadline::LeaseBefore | Deadline::Failovers(_) | Deadline::Maintenance(_) => None,
     });
     let longest = extended.max().unwrap_or_default();
     let Some(cluster) = draft.state.cluster_mut() else {

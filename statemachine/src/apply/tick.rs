@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::maintenance;
 use super::session::{drop_extension, update_lease_high};
 use crate::draft::Draft;
 use crate::outcome::{Accepted, Outcome};
@@ -31,6 +32,7 @@ pub(super) fn tick(draft: &mut Draft<'_>) -> Outcome {
             }
             Deadline::Extension(node) => drop_extension(draft, node),
             Deadline::Failovers(group) => allow_failovers(draft, group),
+            Deadline::Maintenance(of) => maintenance::expire(draft, of),
         }
     }
     Ok(Accepted::Done)

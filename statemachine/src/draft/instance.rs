@@ -9,6 +9,7 @@ use crate::group::Vacancy;
 use crate::id::{Epoch, NodeIx, PackageIx};
 use crate::package::{Instance, Phase};
 use crate::plan::free_run::{manner, told_output};
+use crate::plan::maintenance;
 use crate::reason::Reason;
 
 /// How an instance came to its end.
@@ -162,7 +163,7 @@ impl Draft<'_> {
         else {
             return;
         };
-        if !instance.is_live() {
+        if !instance.is_live() || maintenance::is_held(self.state, number) {
             return;
         }
         let node = instance.node;
@@ -170,6 +171,7 @@ impl Draft<'_> {
             Reason::Redefined | Reason::Promoted { .. } | Reason::ModeChange { .. } => Some(node),
             Reason::Moved { ref to } => self.state.nodes_by_name.get(to).copied(),
             Reason::Stopped
+            | Reason::ClusterStopped
             | Reason::Removed
             | Reason::Reserve { .. }
             | Reason::WaitsForNodes
@@ -180,6 +182,7 @@ impl Draft<'_> {
             | Reason::NotAllowed
             | Reason::NoRoom
             | Reason::Surplus { .. }
+            | Reason::Maintenance { .. }
             | Reason::Preempted { .. }
             | Reason::Unmet { .. }
             | Reason::Excluded { .. }
@@ -219,6 +222,14 @@ impl Draft<'_> {
 
     /// Records that nothing of an instance is left: its unit may be granted again, its room is free.
     pub(crate) fn release(&mut self, number: PackageIx, release: Release) {
+        let place = self
+            .state
+            .package_at(number)
+            .and_then(|package| package.instance.as_ref())
+            .and_then(|instance| self.state.node_at(instance.node));
+        let maintained = place
+            .filter(|node| node.maintenance.is_some())
+            .map(|node| node.name.clone());
         let Some(package) = self.state.packages.get_mut(number.0) else {
             return;
         };
@@ -230,7 +241,10 @@ impl Draft<'_> {
             Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } | Phase::Stranded => None,
         };
         match &asked {
-            None => package.prefer = release.stay.then_some(instance.node),
+            None => {
+                package.prefer = release.stay.then_some(instance.node);
+                package.idle = maintained.map(|node| Reason::Maintenance { node: Some(node) });
+            }
             Some(Reason::Stopped | Reason::Removed) => package.last = None,
             Some(_) => {}
         }

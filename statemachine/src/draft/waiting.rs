@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::Draft;
 use crate::apply::resource;
 use crate::id::{GroupIx, PackageIx};
-use crate::state::{Deadline, Unit};
+use crate::state::{Deadline, Scope, Unit};
 
 impl Draft<'_> {
     /// Records whether a unit waits for a node.
@@ -31,6 +31,14 @@ impl Draft<'_> {
         if !package.removing || package.instance.is_some() {
             return;
         }
+        let maintenance = package.maintenance;
+        self.state.maintained = self.state.maintained.saturating_sub(u32::from(maintenance.is_some()));
+        if let Some(until) = maintenance.and_then(|maintenance| maintenance.until) {
+            self.drop_deadline(until.at, Deadline::Maintenance(Scope::Package(number)));
+        }
+        let Some(package) = self.state.package_at(number) else {
+            return;
+        };
         let spec = package.spec.clone();
         let group = package.group;
         self.drop_claim(number);

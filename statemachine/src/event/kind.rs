@@ -1,7 +1,7 @@
 //! What kinds of events there are called, what they are about, and how much they should worry somebody.
 
 use super::{EventKind, Placement, Proof, Severity};
-use crate::command::{Mode, Output, ResourceKind, Wish};
+use crate::command::{Maintained, Mode, Output, ResourceKind, Wish};
 use crate::id::{GroupName, NodeName, PackageName};
 
 impl EventKind {
@@ -79,6 +79,12 @@ impl EventKind {
             Self::RuleFired { .. } => "rule-fired",
             Self::RuleRefused { .. } => "rule-refused",
             Self::RulesCutOff { .. } => "rules-cut-off",
+            Self::MaintenanceBegan { .. } => "maintenance-began",
+            Self::MaintenanceEnded { .. } => "maintenance-ended",
+            Self::ClusterStopping { .. } => "cluster-stopping",
+            Self::ClusterStarting => "cluster-starting",
+            Self::DemoteWished { .. } => "demote-wished",
+            Self::RebalanceWished { .. } => "rebalance-wished",
         }
     }
 
@@ -92,6 +98,7 @@ impl EventKind {
             | Self::Wished { package, .. }
             | Self::MoveWished { package, .. }
             | Self::PromoteWished { package }
+            | Self::DemoteWished { package }
             | Self::Cleared { package }
             | Self::Placed { package, .. }
             | Self::Promoted { package, .. }
@@ -102,7 +109,15 @@ impl EventKind {
             | Self::Stranded { package, .. }
             | Self::Banned { package, .. }
             | Self::GaveUp { package, .. }
-            | Self::Waiting { package, .. } => Some(package),
+            | Self::Waiting { package, .. }
+            | Self::MaintenanceBegan {
+                of: Maintained::Package(package),
+                ..
+            }
+            | Self::MaintenanceEnded {
+                of: Maintained::Package(package),
+                ..
+            } => Some(package),
             Self::ClusterCreated { .. }
             | Self::ClusterChanged
             | Self::PlacingBegan { .. }
@@ -128,7 +143,12 @@ impl EventKind {
             | Self::RulesChanged { .. }
             | Self::RuleFired { .. }
             | Self::RuleRefused { .. }
-            | Self::RulesCutOff { .. } => None,
+            | Self::RulesCutOff { .. }
+            | Self::MaintenanceBegan { .. }
+            | Self::MaintenanceEnded { .. }
+            | Self::ClusterStopping { .. }
+            | Self::ClusterStarting
+            | Self::RebalanceWished { .. } => None,
         }
     }
 
@@ -173,7 +193,15 @@ impl EventKind {
             | Self::Failed { node, .. }
             | Self::Ended { node, .. }
             | Self::Stranded { node, .. }
-            | Self::Banned { node, .. } => Some(node),
+            | Self::Banned { node, .. }
+            | Self::MaintenanceBegan {
+                of: Maintained::Node(node),
+                ..
+            }
+            | Self::MaintenanceEnded {
+                of: Maintained::Node(node),
+                ..
+            } => Some(node),
             _ => None,
         }
     }

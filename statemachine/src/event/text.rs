@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::{Arrival, EventKind, Placement, Proof};
-use crate::command::{EndCause, Mode, Output, Wish};
+use crate::command::{EndCause, Maintained, Mode, Output, Wish};
 use crate::id::NodeName;
 use crate::time::Millis;
 
@@ -31,6 +31,15 @@ pub(crate) fn output_word(output: Output) -> &'static str {
     match output {
         Output::Released => "released",
         Output::Inhibited => "inhibited",
+    }
+}
+
+/// What is in maintenance, as the beginning of a sentence.
+fn maintained_words(of: &Maintained) -> String {
+    match of {
+        Maintained::Cluster => "the whole cluster is".to_string(),
+        Maintained::Node(node) => format!("node {node} is"),
+        Maintained::Package(package) => format!("{package} is"),
     }
 }
 
@@ -246,6 +255,7 @@ fn definition_sentence(kind: &EventKind) -> Option<String> {
         } => format!("{package} is to run in test"),
         EventKind::MoveWished { package, to } => format!("{package} is to run on {to}"),
         EventKind::PromoteWished { package } => format!("{package} is to be the active one of its group"),
+        EventKind::DemoteWished { package } => format!("{package} is to be a standby"),
         EventKind::Cleared { package } => format!("the failures of {package} are forgotten"),
         EventKind::GroupRedundant { group, active } => {
             format!("group {group} is redundant: {active} is active and as many as wanted stand by")
@@ -332,6 +342,35 @@ fn cluster_sentence(kind: &EventKind) -> String {
         EventKind::RuleRefused { rule, action, why, .. } => format!("rule {rule}: {action} is refused: {why}"),
         EventKind::RulesCutOff { chain, .. } => {
             format!("rules fired each other too often within one event and the last is not carried out: {chain}")
+        }
+        EventKind::MaintenanceBegan { of, length: None } => {
+            format!(
+                "{} in maintenance until somebody ends it: nothing is started, stopped or taken over",
+                maintained_words(of)
+            )
+        }
+        EventKind::MaintenanceBegan {
+            of,
+            length: Some(length),
+        } => format!(
+            "{} in maintenance for {}: nothing is started, stopped or taken over",
+            maintained_words(of),
+            seconds(*length)
+        ),
+        EventKind::MaintenanceEnded { of, by_time: true } => {
+            format!("{} in maintenance no more: its time has passed", maintained_words(of))
+        }
+        EventKind::MaintenanceEnded { of, by_time: false } => {
+            format!("{} in maintenance no more", maintained_words(of))
+        }
+        EventKind::ClusterStopping { instances } => {
+            format!(
+                "the cluster stops: {instances} that run are stopped in order, and nothing starts before `cluster start`"
+            )
+        }
+        EventKind::ClusterStarting => "the cluster starts: what is to run is started".to_string(),
+        EventKind::RebalanceWished { moves } => {
+            format!("{moves} packages move to where they would rather be")
         }
         other => other.name().to_string(),
     }

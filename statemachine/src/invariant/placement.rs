@@ -7,7 +7,7 @@ use super::instances;
 use crate::group::Ownership;
 use crate::id::{NodeIx, PackageIx};
 use crate::package::{Instance, Package};
-use crate::plan::{condition, place, together};
+use crate::plan::{condition, maintenance, place, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
@@ -16,7 +16,8 @@ pub(super) fn conditions_hold(state: &State) -> Result<(), String> {
     let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
         instance.is_live() && !together::takes_turns(state, package)
     };
-    for (number, package, instance) in instances(state).filter(due) {
+    let free = |(number, _, _): &(PackageIx, &Package, &Instance)| !maintenance::is_held(state, *number);
+    for (number, package, instance) in instances(state).filter(due).filter(free) {
         if let Some(condition) = condition::unmet(state, number, instance.node) {
             return Err(format!(
                 "{} runs although its condition fails: {condition}",
@@ -30,7 +31,11 @@ pub(super) fn conditions_hold(state: &State) -> Result<(), String> {
 /// I13: what needs a node for itself has one; what is being stopped counts too.
 pub(super) fn alone_where_exclusive(state: &State) -> Result<(), String> {
     for (_, package, instance) in instances(state).filter(|(_, _, instance)| instance.spec.exclusive) {
-        let there = instances(state).filter(|(_, _, other)| other.node == instance.node && other.is_live());
+        let there = || instances(state).filter(|(_, _, other)| other.node == instance.node && other.is_live());
+        if there().any(|(number, _, _)| maintenance::is_held(state, number)) {
+            continue;
+        }
+        let there = there();
         if instance.is_live() && there.count() > 1 {
             return Err(format!("{} needs its node for itself and is not alone", package.name()));
         }
@@ -61,7 +66,10 @@ pub(super) fn claims_can_be_met(state: &State) -> Result<(), String> {
 
 /// I15: whether a package that is to be active waits although others would have to give way.
 pub(super) fn could_make_room(state: &State, number: PackageIx) -> bool {
-    let Some(package) = state.package_at(number) else {
+    let Some(package) = state
+        .package_at(number)
+        .filter(|_| !maintenance::is_held(state, number))
+    else {
         return false;
     };
     let free = match state.shared_unit(package) {

@@ -169,6 +169,44 @@ pub enum Command {
     },
     /// A deadline in the state has passed.
     Tick,
+    /// From now on the manager touches nothing of this; again: its end is another.
+    BeginMaintenance {
+        /// Of what.
+        of: Maintained,
+        /// It ends by itself after this time; none: when somebody says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<Millis>,
+    },
+    /// The manager acts for this again.
+    EndMaintenance {
+        /// Of what.
+        of: Maintained,
+    },
+    /// Stops every package, in order, and starts none before `StartCluster`; no wish changes.
+    StopCluster,
+    /// Starts again what is to run.
+    StartCluster,
+    /// Makes an active package a standby: the fittest standby of its group takes over.
+    Demote {
+        /// Which member.
+        package: PackageName,
+    },
+    /// Moves packages back to the nodes that they prefer, and from full nodes to emptier ones.
+    Rebalance {
+        /// So many at most.
+        at_most: u32,
+    },
+}
+
+/// What is in maintenance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Maintained {
+    /// Everything.
+    Cluster,
+    /// A node and all that runs there.
+    Node(NodeName),
+    /// A package and with it its group, because nobody may take over from it.
+    Package(PackageName),
 }
 
 /// One change of what is defined.
@@ -202,6 +240,28 @@ pub struct ClusterSpec {
     pub min_nodes: u32,
     /// But no longer than this.
     pub start_wait: Millis,
+    /// How a node's resources are dealt out to its packages (M16).
+    #[serde(default, skip_serializing_if = "Shares::is_none")]
+    pub shares: Shares,
+}
+
+/// How a node's resources are dealt out to its packages by priority (M16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Shares {
+    /// They are not.
+    #[default]
+    None,
+    /// Each gets half of what those before it have left.
+    Half,
+    /// Each gets 8/10 of what those before it have left, divided by its priority.
+    Priority,
+}
+
+impl Shares {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// What members of a group do for each other.

@@ -10,7 +10,7 @@ use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::Terms;
 use crate::plan::standby::{occupied, wanted};
-use crate::plan::{gate, together};
+use crate::plan::{gate, maintenance, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
 
@@ -61,6 +61,12 @@ pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> O
     }
     if package.wish == Wish::Stop {
         return Some(Reason::Stopped);
+    }
+    if let Some(held) = maintenance::why(state, number, package) {
+        return Some(held);
+    }
+    if state.cluster().is_some_and(|cluster| cluster.stopped) {
+        return Some(Reason::ClusterStopped);
     }
     if !gate::is_open(state) {
         return Some(Reason::WaitsForNodes);
@@ -137,9 +143,11 @@ struct Finding {
 }
 
 fn examine(state: &State, group: &Group) -> Finding {
-    let wished = state
-        .group_members(group)
-        .any(|(_, package)| package.wish == Wish::Start && !package.removing);
+    let stopped = state.cluster().is_some_and(|cluster| cluster.stopped);
+    let wished = !stopped
+        && state
+            .group_members(group)
+            .any(|(_, package)| package.wish == Wish::Start && !package.removing);
     let is_ready_standby = |instance: &Instance| instance.stands_by() && instance.is_ready();
     let ready = state
         .group_members(group)
@@ -201,11 +209,12 @@ fn set_common_health(draft: &mut Draft<'_>, number: GroupIx) {
     let Some(group) = draft.state.group_at(number) else {
         return;
     };
+    let stopped = draft.state.cluster().is_some_and(|cluster| cluster.stopped);
     let wished = || {
         draft
             .state
             .group_members(group)
-            .filter(|(_, package)| package.wish == Wish::Start && !package.removing)
+            .filter(|(_, package)| package.wish == Wish::Start && !package.removing && !stopped)
     };
     let is_ready = |package: &Package| package.instance.as_ref().is_some_and(Instance::is_ready);
     let goes_on = |package: &Package| package.instance.as_ref().is_some_and(Instance::is_live);

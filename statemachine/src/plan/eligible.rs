@@ -159,6 +159,9 @@ impl Terms {
         if node.drain {
             return Some(Obstacle::Drained);
         }
+        if node.maintenance.is_some() {
+            return Some(Obstacle::Maintained);
+        }
         if let Some(unmet) = needs::unmet(self.needs.iter().map(|(need, _)| need), node) {
             return Some(unmet);
         }

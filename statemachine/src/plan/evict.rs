@@ -10,7 +10,7 @@ use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::{Importance, Package};
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
-use crate::plan::together;
+use crate::plan::{maintenance, together};
 use crate::rules::condition::Polarity;
 use crate::state::State;
 
@@ -133,6 +133,8 @@ impl<'a> Case<'a> {
                 .occupants
                 .iter()
                 .filter(|occupant| !gone.contains(&occupant.number))
+                // What is in maintenance goes on whether its condition holds or not.
+                .filter(|occupant| !maintenance::is_held(self.state, occupant.number))
                 .find(|occupant| holds(occupant, &[]) && !holds(occupant, gone));
             let Some(broken) = broken else { break };
             if broken.importance <= self.newcomer {
@@ -154,6 +156,7 @@ fn occupant(state: &State, number: PackageIx, newcomer: Importance, wanted: &[Pa
         load,
         yields: settled
             && !together::holds(state, package)
+            && !maintenance::is_held(state, number)
             && package.spec.preemptible
             && importance > newcomer
             && !wanted.contains(&number),

@@ -54,6 +54,9 @@ pub(super) fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     if let Some(why) = unwished(state, package, instance) {
         return Some(why);
     }
+    if state.cluster().is_some_and(|cluster| cluster.stopped) {
+        return Some(Reason::ClusterStopped);
+    }
     if state.node_at(instance.node).is_some_and(|node| node.drain) {
         return Some(Reason::Drained);
     }

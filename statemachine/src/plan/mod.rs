@@ -15,9 +15,11 @@ mod evict;
 pub(crate) mod free_run;
 pub(crate) mod gate;
 mod lawful;
+pub(crate) mod maintenance;
 pub(crate) mod needs;
 pub(crate) mod place;
 pub(crate) mod ring;
+pub(crate) mod share;
 mod standby;
 pub(crate) mod takeover;
 pub(crate) mod together;
@@ -49,8 +51,10 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
         if units.is_empty() {
             break;
         }
-        each(draft, &units, standby::place_standbys);
-        each(draft, &units, standby::place_tests);
+        let free = |(_, unit): &&(Rank, Unit)| !maintenance::holds(draft.state, *unit);
+        let free: Units = units.iter().filter(free).copied().collect();
+        each(draft, &free, standby::place_standbys);
+        each(draft, &free, standby::place_tests);
         planned.extend(units);
     }
     each(draft, &planned, account::account);
@@ -65,7 +69,9 @@ fn place_actives(draft: &mut Draft<'_>) -> Units {
     while let Some(next) = queue.pop_first() {
         seen.insert(next);
         draft.looked.insert(next);
-        takeover::activate(draft, next.1);
+        if !maintenance::holds(draft.state, next.1) {
+            takeover::activate(draft, next.1);
+        }
         queue.extend(stop_unlawful(draft));
         steps = steps.saturating_add(1);
         if steps >= STEPS_MAX {
@@ -90,7 +96,11 @@ fn stop_unlawful(draft: &mut Draft<'_>) -> Units {
         said = Some(draft.events().len());
         for entry in units {
             account::bury_removed(draft, entry.1);
-            lawful::stop_unlawful(draft, entry.1);
+            if maintenance::holds(draft.state, entry.1) {
+                takeover::drop_all_claims(draft, entry.1);
+            } else {
+                lawful::stop_unlawful(draft, entry.1);
+            }
             seen.insert(entry);
         }
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::PackageIx;
 use crate::plan::condition::named;
+use crate::plan::maintenance;
 use crate::plan::takeover::wants_start;
 use crate::rules::condition::Polarity;
 use crate::state::{State, Unit};
@@ -57,7 +58,9 @@ pub(crate) fn party(state: &State, number: PackageIx) -> Option<Vec<PackageIx>> 
     state.package_at(number)?.condition.as_ref()?;
     let ring = ring_of(state, number).ok()??;
     let idle = |member: &PackageIx| {
-        matches!(state.unit_of(*member), Unit::Package(_)) && state.package_at(*member).is_some_and(wants_start)
+        matches!(state.unit_of(*member), Unit::Package(_))
+            && state.package_at(*member).is_some_and(wants_start)
+            && !maintenance::is_held(state, *member)
     };
     let mut party: Vec<_> = ring
         .into_iter()

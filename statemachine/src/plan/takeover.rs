@@ -10,7 +10,7 @@ use crate::group::{Exhausted, Group, Ownership, Vacancy};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::Package;
 use crate::plan::eligible::Terms;
-use crate::plan::{gate, place, together};
+use crate::plan::{gate, maintenance, place, together};
 use crate::state::{Deadline, State, Unit};
 
 /// Makes a unit's package active where none is and none may still be.
@@ -106,6 +106,19 @@ fn drop_claims(draft: &mut Draft<'_>, members: &[PackageIx]) {
     }
 }
 
+/// Keeps no room any more for what is not to be touched.
+pub(crate) fn drop_all_claims(draft: &mut Draft<'_>, unit: Unit) {
+    let members = match unit {
+        Unit::Package(package) => Vec::from([package]),
+        Unit::Group(group) => draft
+            .state
+            .group_at(group)
+            .map(|group| group.members.clone())
+            .unwrap_or_default(),
+    };
+    drop_claims(draft, &members);
+}
+
 /// Room is kept only for a member that is to become the active one.
 fn drop_idle_claims(draft: &mut Draft<'_>, group: GroupIx) {
     let Some(row) = draft.state.group_at(group) else { return };
@@ -121,14 +134,14 @@ fn drop_idle_claims(draft: &mut Draft<'_>, group: GroupIx) {
 /// The standby that becomes active: the operator's choice; else of those that are ready, else of those that start, the
 /// one that says it is fittest, then the first by rank. One that says it must not be is left alone: what takes over
 /// without its data loses them.
-fn heir(state: &State, group: &Group) -> Option<PackageIx> {
+pub(crate) fn heir(state: &State, group: &Group) -> Option<PackageIx> {
     let standing_by = |package: &Package| {
         let live = package.instance.as_ref().filter(|it| it.stands_by() && it.is_live());
         live.filter(|_| package.wish == Wish::Start && !package.removing)
             .map(|instance| !instance.is_ready())
     };
     let candidates = state.group_members(group).filter_map(|(number, package)| {
-        let starting = standing_by(package)?;
+        let starting = standing_by(package).filter(|_| !maintenance::is_held(state, number))?;
         let chosen = group.successor == Some(number);
         let score = package.instance.as_ref().and_then(|it| it.score).unwrap_or(0);
         (chosen || score >= 0).then_some((!chosen, starting, Reverse(score), package.rank(), number))
@@ -141,7 +154,7 @@ fn heir(state: &State, group: &Group) -> Option<PackageIx> {
 pub(crate) fn in_order_of_start(state: &State, group: &Group) -> Vec<PackageIx> {
     let mut members: Vec<_> = state
         .group_members(group)
-        .filter(|(_, package)| wants_start(package))
+        .filter(|(number, package)| wants_start(package) && !maintenance::is_held(state, *number))
         .map(|(number, package)| {
             (
                 group.successor != Some(number),

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{SnapshotError, v1};
-use crate::cluster::StartGate;
+use crate::cluster::{Maintenance, StartGate};
 use crate::command::{Mode, Output};
 use crate::digest::fingerprint;
 use crate::draft::remember;
@@ -25,7 +25,7 @@ use crate::requests::Seen;
 use crate::resource::{Need, Needs, Resource, Resources};
 use crate::room::Room;
 use crate::rules::{RuleSet, Unchecked, check};
-use crate::state::{Deadline, State};
+use crate::state::{Deadline, Scope, State};
 use crate::time::Timestamp;
 use settings::{cluster, member, tail};
 
@@ -182,6 +182,8 @@ fn index(state: &mut State) {
             row.extended
                 .map(|tail| (tail.until, Deadline::Extension(NodeIx(number)))),
         );
+        state.maintained = state.maintained.saturating_add(u32::from(row.maintenance.is_some()));
+        deadlines.extend(ends(row.maintenance, Scope::Node(NodeIx(number))));
         let room = Room::of(row, &state.dimensions);
         state.rooms.set(NodeIx(number), room);
     }
@@ -189,7 +191,14 @@ fn index(state: &mut State) {
         let until = row.exhausted.and_then(|exhausted| exhausted.until);
         deadlines.extend(until.map(|until| (until, Deadline::Failovers(GroupIx(number)))));
     }
+    let mut maintained = state.maintained;
+    for (number, row) in state.packages.iter() {
+        maintained = maintained.saturating_add(u32::from(row.maintenance.is_some()));
+        deadlines.extend(ends(row.maintenance, Scope::Package(PackageIx(number))));
+    }
     if let Some(cluster) = state.cluster() {
+        maintained = maintained.saturating_add(u32::from(cluster.maintenance.is_some()));
+        deadlines.extend(ends(cluster.maintenance, Scope::Cluster));
         deadlines.extend(cluster.lease_before.map(|tail| (tail.until, Deadline::LeaseBefore)));
         if let StartGate::Waiting { until } = cluster.gate {
             deadlines.insert((until, Deadline::Gate));
@@ -207,6 +216,7 @@ fn index(state: &mut State) {
         }
     }
     state.needs = needs;
+    state.maintained = maintained;
     state.deadlines = Arc::new(deadlines);
     let waiting = state
         .packages
@@ -214,6 +224,17 @@ fn index(state: &mut State) {
         .filter(|(_, row)| row.idle.as_ref().is_some_and(Reason::waits_for_node));
     let units = waiting.map(|(number, _)| state.unit_of(PackageIx(number)));
     state.waiting = Arc::new(units.filter_map(|unit| Some((state.unit_rank(unit)?, unit))).collect());
+}
+
+/// The deadline of a maintenance that ends by itself.
+fn ends(maintenance: Option<Maintenance>, of: Scope) -> Option<(Timestamp, Deadline)> {
+    maintenance?.until.map(|until| (until.at, Deadline::Maintenance(of)))
+}
+
+fn kept(v1::MaintenanceRow { until }: v1::MaintenanceRow) -> Maintenance {
+    Maintenance {
+        until: until.map(moment),
+    }
 }
 
 fn moment(row: v1::MomentRow) -> Moment {
@@ -248,10 +269,11 @@ fn node(row: v1::NodeRow) -> Node {
         containment,
         trail,
         resources,
+        maintenance,
     } = row;
-    let mut kept = Attributes::kept(attributes_removed);
+    let mut values = Attributes::kept(attributes_removed);
     for (key, value) in &attributes {
-        kept.set(key, value, attributes_changed.get(key).copied().unwrap_or_default());
+        values.set(key, value, attributes_changed.get(key).copied().unwrap_or_default());
     }
     Node {
         id,
@@ -269,7 +291,8 @@ fn node(row: v1::NodeRow) -> Node {
         capacity: Arc::new(capacity),
         labels: Arc::new(labels),
         api: Arc::from(api),
-        attributes: kept,
+        maintenance: maintenance.map(kept),
+        attributes: values,
         generation,
         sequence,
         extended: extended.map(tail),
@@ -370,6 +393,7 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
         bans,
         idle,
         trail,
+        maintenance,
         claim,
     } = row;
     let spec = Arc::new(spec);
@@ -398,6 +422,7 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
             .collect(),
         idle,
         trail: trail.map(event),
+        maintenance: maintenance.map(kept),
         claim: claim.map(NodeIx),
     }
 }

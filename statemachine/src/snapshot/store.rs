@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::v1;
-use crate::cluster::{Cluster, LeaseTail, Member, StartGate};
+use crate::cluster::{Cluster, LeaseTail, Maintenance, Member, StartGate};
 use crate::event::EventId;
 use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::node::{Moment, Node, NodeStatus};
@@ -54,6 +54,8 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
         lease_before,
         gate,
         rules,
+        maintenance,
+        stopped,
     } = row;
     v1::ClusterRow {
         id: id.to_string(),
@@ -67,6 +69,8 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
             StartGate::Open => v1::Gate::Open,
         },
         rules: rules.to_string(),
+        maintenance: maintenance.map(kept),
+        stopped: *stopped,
     }
 }
 
@@ -89,6 +93,12 @@ fn member(row: &Member) -> v1::MemberRow {
 
 fn tail(tail: LeaseTail) -> (crate::time::Millis, crate::time::Timestamp) {
     (tail.lease, tail.until)
+}
+
+fn kept(Maintenance { until }: Maintenance) -> v1::MaintenanceRow {
+    v1::MaintenanceRow {
+        until: until.map(moment),
+    }
 }
 
 fn moment(moment: Moment) -> v1::MomentRow {
@@ -126,6 +136,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         claimed: _,
         alone: _,
         resources,
+        maintenance,
     } = row;
     v1::NodeRow {
         place,
@@ -158,6 +169,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         extended: extended.map(tail),
         containment: *containment,
         trail: trail.map(event),
+        maintenance: maintenance.map(kept),
         resources: resources
             .iter()
             .map(|(need, resource)| {
@@ -247,6 +259,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
         bans,
         idle,
         trail,
+        maintenance,
         claim,
     } = row;
     v1::PackageRow {
@@ -268,6 +281,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
             .collect::<Vec<_>>(),
         idle: idle.clone(),
         trail: trail.map(event),
+        maintenance: maintenance.map(kept),
         claim: claim.map(|node| node.0),
     }
 }

@@ -62,6 +62,12 @@ pub struct ClusterRow {
     /// The rules in force, as they were written.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rules: String,
+    /// All of it is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceRow>,
+    /// It was stopped as a whole.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stopped: bool,
 }
 
 /// Whether packages are placed.
@@ -155,6 +161,9 @@ pub struct NodeRow {
     /// What its daemon says of its links, disks and services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceRow>,
+    /// It is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceRow>,
 }
 
 /// A resource of a node.
@@ -296,9 +305,21 @@ pub struct PackageRow {
     pub idle: Option<Reason>,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// It is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceRow>,
     /// The place of the node on which room is kept for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<u32>,
+}
+
+/// Maintenance of a package, a node or the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceRow {
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<MomentRow>,
 }
 
 /// An instance.
@@ -479,6 +500,14 @@ pub enum Reason {
         /// Which.
         need: String,
     },
+    /// It, its group, its node or the cluster is in maintenance.
+    Maintenance {
+        /// It ended on this node while that was in maintenance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeName>,
+    },
+    /// The whole cluster is stopped.
+    ClusterStopped,
     /// It makes room for a more important package.
     Preempted {
         /// Which.
@@ -523,12 +552,20 @@ pub struct Obstacles {
     /// Where something that it needs is not up.
     #[serde(default, skip_serializing_if = "is_none_of")]
     pub unmet: u32,
+    /// In maintenance.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub maintained: u32,
     /// Where a condition, its own or another's, does not allow it.
     #[serde(default, skip_serializing_if = "is_none_of")]
     pub conditions: u32,
     /// Where one of two needs the node for itself.
     #[serde(default, skip_serializing_if = "is_none_of")]
     pub exclusive: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

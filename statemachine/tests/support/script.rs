@@ -3,12 +3,14 @@
 //! | verb | does |
 //! | --- | --- |
 //! | `create` | the first command of the log |
-//! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait` |
+//! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait`, `shares` |
 //! | `group NAME [kind=free-run|load-share|together] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `rule TEXT`, `rules` | writes down a line of rules; puts all lines since the last time in force |
 //! | `up NODE [clean] [cut_off=MS] [machine=M] [boot=B] [nonce=N] [DIMENSION=N…]` | registers; `clean` names the session before |
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
+//! | `maintain\|unmaintain cluster`, `… node NODE [for=TIME]`, `… package PACKAGE` | maintenance |
+//! | `halt`, `begin`, `rebalance [MOVES]`, `demote PACKAGE` | the cluster is stopped, started, rebalanced |
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
 //! | `has\|lacks NODE NEED…` | what its daemon says of its resources |
@@ -22,8 +24,8 @@
 use std::fmt::Write as _;
 
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Need, Observation,
-    OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Wish,
+    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Maintained, Need,
+    Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -164,6 +166,19 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             node: node(),
             drain: false,
         },
+        "maintain" => Command::BeginMaintenance {
+            of: maintained(rest),
+            length: pairs(rest)
+                .find(|(key, _)| *key == "for")
+                .map(|(_, time)| duration(time)),
+        },
+        "unmaintain" => Command::EndMaintenance { of: maintained(rest) },
+        "halt" => Command::StopCluster,
+        "begin" => Command::StartCluster,
+        "rebalance" => Command::Rebalance {
+            at_most: rest.first().map_or(100, |number| number.parse().unwrap()),
+        },
+        "demote" => Command::Demote { package: package() },
         "attribute" => Command::SetAttribute {
             node: node(),
             key: rest[1].into(),
@@ -259,6 +274,16 @@ fn observation(world: &World, verb: &str, rest: &[&str]) -> Command {
     world.report(rest[0], states, "").unwrap()
 }
 
+/// `cluster`, `node N` or `package P`.
+fn maintained(rest: &[&str]) -> Maintained {
+    match rest[0] {
+        "cluster" => Maintained::Cluster,
+        "node" => Maintained::Node(NodeName::new(rest[1]).unwrap()),
+        "package" => Maintained::Package(PackageName::new(rest[1]).unwrap()),
+        other => panic!("{other} can't be in maintenance"),
+    }
+}
+
 fn pairs<'a>(rest: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
     rest.iter().filter_map(|word| word.split_once('='))
 }
@@ -270,6 +295,14 @@ fn settings(world: &World, rest: &[&str]) -> ClusterSpec {
             "lease" => spec.lease = duration(value),
             "min_nodes" => spec.min_nodes = value.parse().unwrap(),
             "start_wait" => spec.start_wait = duration(value),
+            "shares" => {
+                spec.shares = match value {
+                    "half" => Shares::Half,
+                    "priority" => Shares::Priority,
+                    "none" => Shares::None,
+                    other => panic!("{other} is no formula"),
+                }
+            }
             other => panic!("{other} is no setting"),
         }
     }
@@ -452,9 +485,17 @@ fn show_desired(world: &World, node: &str) -> String {
             format!(", after {} ms", it.delay.0)
         };
         let mode = mode_word(it.mode);
+        let maintained = if it.maintained { ", maintained" } else { "" };
+        let shares: Vec<String> = it
+            .shares
+            .0
+            .iter()
+            .map(|(name, share)| format!(", {name} {share}"))
+            .collect();
+        let shares = shares.concat();
         let _ = writeln!(
             text,
-            "{}: {mode}, {:?}, start {}, epoch {}{delay}{deadline}, runs {:?}",
+            "{}: {mode}, {:?}, start {}, epoch {}{delay}{deadline}{maintained}{shares}, runs {:?}",
             it.package,
             it.output,
             it.start,

@@ -15,6 +15,8 @@ pub(super) fn cluster(row: v1::ClusterRow) -> Cluster {
         lease_before,
         gate,
         rules,
+        maintenance,
+        stopped,
     } = row;
     Cluster {
         id: Arc::from(id),
@@ -28,6 +30,8 @@ pub(super) fn cluster(row: v1::ClusterRow) -> Cluster {
             v1::Gate::Open => StartGate::Open,
         },
         rules: Arc::from(rules),
+        maintenance: maintenance.map(super::kept),
+        stopped,
     }
 }
 

@@ -1,0 +1,163 @@
+//! Moves packages to where they would rather be. Nothing else ever moves what runs without a cause (no failback), so
+//! after failures people ask for this, after a look at its preview.
+
+use alloc::vec::Vec;
+
+use crate::command::{Mode, Wish};
+use crate::draft::{Cause, Draft};
+use crate::event::EventKind;
+use crate::id::{NodeIx, PackageIx};
+use crate::load::Loads;
+use crate::outcome::{Accepted, Outcome};
+use crate::package::{Instance, Package, Rank};
+use crate::plan::eligible::Terms;
+use crate::plan::{maintenance, together};
+use crate::reason::Reason;
+use crate::room::{Room, SCORE_MAX};
+use crate::state::State;
+
+/// A package without a list of nodes moves only where the emptier node keeps this much more free than the fuller one has
+/// now, of [`SCORE_MAX`]: a tenth.
+const GAIN_MIN: u64 = SCORE_MAX / 10;
+
+/// Moves that are decided, by package, node and load.
+struct Moves {
+    all: Vec<(PackageIx, NodeIx, NodeIx, Loads)>,
+    at_most: usize,
+}
+
+/// The packages with a list of nodes go to the first of it that can take them, the most important first; then the
+/// others go from fuller nodes to emptier ones, the least important first. Together groups, and packages that conditions
+/// bind to others, stay: `move` takes them.
+pub(super) fn rebalance(draft: &mut Draft<'_>, at_most: u32) -> Outcome {
+    let mut moves = Moves {
+        all: Vec::new(),
+        at_most: usize::try_from(at_most).unwrap_or(usize::MAX),
+    };
+    let state = &*draft.state;
+    let movable = state
+        .packages
+        .iter()
+        .map(|(number, package)| (PackageIx(number), package))
+        .filter(|(number, package)| is_movable(state, *number, package));
+    let mut movable: Vec<(Rank, PackageIx)> = movable.map(|(number, package)| (package.rank(), number)).collect();
+    movable.sort();
+    let is_listed = |(_, number): &(Rank, PackageIx)| {
+        state
+            .package_at(*number)
+            .is_some_and(|package| !package.spec.nodes.is_empty())
+    };
+    let (listed, free): (Vec<_>, Vec<_>) = movable.into_iter().partition(is_listed);
+    for (_, number) in listed {
+        moves.consider(state, number, preferred);
+    }
+    for (_, number) in free.into_iter().rev() {
+        moves.consider(state, number, emptier);
+    }
+    if moves.all.is_empty() {
+        return Ok(Accepted::Done);
+    }
+    let count = u32::try_from(moves.all.len()).unwrap_or(u32::MAX);
+    let wished = draft.say(draft.actor, EventKind::RebalanceWished { moves: count });
+    for (number, _, to, _) in moves.all {
+        let Some(name) = draft.state.node_at(to).map(|node| node.name.clone()) else {
+            continue;
+        };
+        draft.stop(number, Reason::Moved { to: name }, Cause::Of(Some(wished)));
+        draft.plan_package(number);
+    }
+    Ok(Accepted::Done)
+}
+
+fn is_movable(state: &State, number: PackageIx, package: &Package) -> bool {
+    let settled = |instance: &Instance| instance.is_ready() && instance.mode != Mode::Test && !instance.busy;
+    package.wish == Wish::Start
+        && !package.removing
+        && package.instance.as_ref().is_some_and(settled)
+        && !together::holds(state, package)
+        && !maintenance::is_held(state, number)
+        && package.condition.is_none()
+        && !is_mentioned(state, package)
+}
+
+/// Whether a condition names it or its group.
+fn is_mentioned(state: &State, package: &Package) -> bool {
+    let group = package.group.and_then(|group| state.group_at(group));
+    let named = |name: &str| state.mentions.get(name).is_some_and(|who| !who.is_empty());
+    named(package.name().as_str()) || group.is_some_and(|group| named(group.name().as_str()))
+}
+
+/// The first node of its list that can take it; none where it is there.
+fn preferred(state: &State, moves: &Moves, terms: &Terms, here: NodeIx) -> Option<NodeIx> {
+    let better = terms.listed.iter().flatten().take_while(|node| **node != here);
+    let mut better = better.filter(|node| moves.allow(state, terms, **node));
+    better.next().copied()
+}
+
+/// The node that would still have clearly more left than the present one has now; the one with most left, then the first.
+fn emptier(state: &State, moves: &Moves, terms: &Terms, here: NodeIx) -> Option<NodeIx> {
+    let now = moves.room(state, here, Loads::default())?.score;
+    let mut best: Option<(u64, NodeIx)> = None;
+    for (number, _) in state.nodes.iter() {
+        let node = NodeIx(number);
+        if node == here || !moves.allow(state, terms, node) {
+            continue;
+        }
+        let Some(room) = moves.room(state, node, terms.load) else {
+            continue;
+        };
+        if room.score >= now.saturating_add(GAIN_MIN) && best.is_none_or(|(score, _)| room.score > score) {
+            best = Some((room.score, node));
+        }
+    }
+    best.map(|(_, node)| node)
+}
+
+type Search = fn(&State, &Moves, &Terms, NodeIx) -> Option<NodeIx>;
+
+impl Moves {
+    fn consider(&mut self, state: &State, number: PackageIx, search: Search) {
+        let Some(package) = state.package_at(number).filter(|_| self.all.len() < self.at_most) else {
+            return;
+        };
+        let Some(instance) = &package.instance else { return };
+        let terms = Terms::of(state, number, package);
+        if let Some(to) = search(state, self, &terms, instance.node) {
+            self.all.push((number, instance.node, to, instance.load));
+        }
+    }
+
+    /// What a node has left once these moves are done, with one more load.
+    fn room(&self, state: &State, node: NodeIx, load: Loads) -> Option<Room> {
+        let mut row = state.node_at(node)?.clone();
+        row.planned = row.planned.plus(load);
+        for (_, from, to, moved) in &self.all {
+            if *to == node {
+                row.planned = row.planned.plus(*moved);
+            }
+            if *from == node {
+                row.planned = row.planned.minus(*moved);
+            }
+        }
+        Some(Room::of(&row, &state.dimensions))
+    }
+
+    /// Whether a package could be there now, beside those that are to come.
+    fn allow(&self, state: &State, terms: &Terms, node: NodeIx) -> bool {
+        let coming: Vec<PackageIx> = self
+            .all
+            .iter()
+            .filter(|(_, _, to, _)| *to == node)
+            .map(|(number, _, _, _)| *number)
+            .collect();
+        let load = self.all.iter().filter(|(_, _, to, _)| *to == node);
+        let load = load.fold(terms.load, |sum, (_, _, _, moved)| sum.plus(*moved));
+        let groups = |number: &PackageIx| state.package_at(*number).and_then(|package| package.group);
+        let own: Vec<_> = terms.party.iter().filter_map(groups).collect();
+        let peers = coming.iter().filter_map(groups).any(|group| own.contains(&group));
+        let exclusive = |number: &PackageIx| state.package_at(*number).is_some_and(|package| package.spec.exclusive);
+        let alone = coming.iter().any(exclusive) || (terms.exclusive && !coming.is_empty());
+        let room = state.rooms.get(node);
+        !peers && !alone && room.fits(load) && terms.allow(state, node, &room)
+    }
+}
