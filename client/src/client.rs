@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
 use crate::transport::{PATIENCE, Payload, Request, Transport};
-use crate::wire::control::{ConfirmDown, MoveLeader, MoveTo};
+use crate::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance};
 use crate::wire::definition::Config;
 use crate::wire::error::Problem;
 use crate::wire::event::Events;
@@ -79,6 +79,17 @@ fn new_key() -> Result<String, ClientError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| ClientError::Setup(format!("no random numbers: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What is in maintenance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Maintained {
+    /// Everything.
+    Cluster,
+    /// A node and all that runs there.
+    Node(String),
+    /// A package and its group.
+    Package(String),
 }
 
 /// How long to wait for the result of a change.
@@ -269,6 +280,51 @@ impl Client {
             wait,
         )
         .await
+    }
+
+    /// `POST /v1/packages/P/demote`: the fittest standby of its group takes over.
+    pub async fn demote(&self, package: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(
+            Method::POST,
+            &["v1", "packages", package, "demote"],
+            Payload::None,
+            wait,
+        )
+        .await
+    }
+
+    /// `POST /v1/packages/P/maintenance`, or that of a node, or of the cluster.
+    pub async fn set_maintenance(
+        &self,
+        of: &Maintained,
+        asked: &SetMaintenance,
+        wait: Wait,
+    ) -> Result<Answer<Done>, ClientError> {
+        let path: &[&str] = match of {
+            Maintained::Cluster => &["v1", "cluster", "maintenance"],
+            Maintained::Node(node) => &["v1", "nodes", node, "maintenance"],
+            Maintained::Package(package) => &["v1", "packages", package, "maintenance"],
+        };
+        self.change(Method::POST, path, json(asked)?, wait).await
+    }
+
+    /// `POST /v1/cluster/stop`: stops everything in order.
+    pub async fn stop_cluster(&self, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "cluster", "stop"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/cluster/start`: starts what is to run.
+    pub async fn start_cluster(&self, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        self.change(Method::POST, &["v1", "cluster", "start"], Payload::None, wait)
+            .await
+    }
+
+    /// `POST /v1/cluster/rebalance`: moves packages to where they would rather be.
+    pub async fn rebalance(&self, at_most: Option<u32>, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        let payload = json(&Rebalance { at_most })?;
+        self.change(Method::POST, &["v1", "cluster", "rebalance"], payload, wait)
+            .await
     }
 
     /// `POST /v1/packages/P/clear`: forgets its failures.

@@ -15,10 +15,12 @@ fn node(name: &str, state: &str, drain: bool) -> Node {
         id: 1,
         state: state.to_owned(),
         drain,
+        maintenance: None,
         session: None,
         since: String::new(),
         capacity: Default::default(),
         planned: Default::default(),
+        shares: Default::default(),
         labels: Default::default(),
         attributes: Default::default(),
         api: String::new(),
@@ -36,6 +38,7 @@ fn package(name: &str, group: Option<&str>, state: &str, instances: &[(&str, &st
         wish: "start".to_owned(),
         state: state.to_owned(),
         reason: String::new(),
+        maintenance: None,
         instances: instances
             .iter()
             .map(|(node, state, mode, wanted)| Instance {

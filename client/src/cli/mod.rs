@@ -24,8 +24,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::Client;
+use crate::client::Maintained;
 use crate::dev::Runtime;
-use change::{ChangeOptions, WaitOptions};
+use crate::wire::duration::DurationText;
+use crate::wire::plan::PlanRequest;
+use change::ChangeOptions;
 use failure::Failure;
 use screen::Screen;
 
@@ -97,14 +100,20 @@ pub enum Command {
     /// Show what would happen, and change nothing.
     Plan {
         /// If this cluster file were applied; `-` reads standard input.
-        #[arg(required_unless_present_any = ["fail", "drain"], conflicts_with_all = ["fail", "drain"])]
+        #[arg(required_unless_present_any = ["fail", "drain", "stop", "start"])]
         file: Option<PathBuf>,
-        /// If this node failed.
-        #[arg(long, value_name = "NODE", conflicts_with = "drain")]
-        fail: Option<String>,
+        /// If this node failed; of several options all happen, in the order of this list.
+        #[arg(long, value_name = "NODE")]
+        fail: Vec<String>,
         /// If this node were drained.
         #[arg(long, value_name = "NODE")]
-        drain: Option<String>,
+        drain: Vec<String>,
+        /// If this package were stopped.
+        #[arg(long, value_name = "PACKAGE")]
+        stop: Vec<String>,
+        /// If this package were started.
+        #[arg(long, value_name = "PACKAGE")]
+        start: Vec<String>,
     },
     /// Have a package run, active or standby as the plan chooses.
     Start {
@@ -149,7 +158,32 @@ pub enum Command {
         /// The package.
         package: String,
         #[command(flatten)]
-        wait: WaitOptions,
+        options: ChangeOptions,
+    },
+    /// Make an active package a standby: the fittest standby of its group takes over.
+    Demote {
+        /// The active package.
+        package: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Have nothing started, stopped or taken over while people work: in the cluster, on a node, or of a package.
+    Maintenance {
+        #[command(subcommand)]
+        action: MaintenanceAction,
+    },
+    /// Stop everything in order, or start it again.
+    Cluster {
+        #[command(subcommand)]
+        action: ClusterAction,
+    },
+    /// Move packages back to the nodes that they prefer, and from fuller nodes to emptier ones.
+    Rebalance {
+        /// So many at most.
+        #[arg(long, value_name = "MOVES")]
+        at_most: Option<u32>,
+        #[command(flatten)]
+        options: ChangeOptions,
     },
     /// Move everything away from a node and keep it away.
     Drain {
@@ -242,6 +276,71 @@ pub enum MembersAction {
     },
 }
 
+/// What is in maintenance: the whole cluster where nothing is named.
+#[derive(Clone, Debug, Args)]
+#[group(multiple = false)]
+pub struct Scope {
+    /// Only this node and what runs there.
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// Only this package and its group.
+    #[arg(long, value_name = "PACKAGE")]
+    package: Option<String>,
+}
+
+impl Scope {
+    fn maintained(self) -> Maintained {
+        match (self.node, self.package) {
+            (Some(node), _) => Maintained::Node(node),
+            (None, Some(package)) => Maintained::Package(package),
+            (None, None) => Maintained::Cluster,
+        }
+    }
+}
+
+/// What can be done with maintenance.
+#[derive(Clone, Debug, Subcommand)]
+#[allow(
+    missing_docs,
+    reason = "the comments are the help texts, and flattened options bring their own"
+)]
+pub enum MaintenanceAction {
+    /// From now on nothing is touched; said again it ends at another time.
+    On {
+        #[command(flatten)]
+        scope: Scope,
+        /// It ends by itself after this [default: when somebody says so].
+        #[arg(long = "for", value_name = "DURATION")]
+        length: Option<DurationText>,
+    },
+    /// What waited for its end happens now: shows the plan first.
+    Off {
+        #[command(flatten)]
+        scope: Scope,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+}
+
+/// What can be done with the whole cluster.
+#[derive(Clone, Debug, Subcommand)]
+#[allow(
+    missing_docs,
+    reason = "the comments are the help texts, and flattened options bring their own"
+)]
+pub enum ClusterAction {
+    /// Stop every package in order; nothing starts before `cluster start`, and no wish changes.
+    Stop {
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Start what is to run.
+    Start {
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+}
+
 /// What can be done with rules.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RulesAction {
@@ -317,13 +416,40 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Packages { package } => status::packages(screen, client, package.as_deref()).await,
         Command::Resources { resource } => resources::resources(screen, client, resource.as_deref()).await,
         Command::Apply { file, options } => apply::apply(screen, client, &file, &options).await,
-        Command::Plan { file, fail, drain } => plan::plan(screen, client, file.as_deref(), fail, drain).await,
+        Command::Plan {
+            file,
+            fail,
+            drain,
+            stop,
+            start,
+        } => {
+            let fail = fail.into_iter().map(|node| PlanRequest::Fail { node });
+            let drain = drain.into_iter().map(|node| PlanRequest::Drain { node });
+            let stop = stop.into_iter().map(|package| PlanRequest::Stop { package });
+            let start = start.into_iter().map(|package| PlanRequest::Start { package });
+            let changes = fail.chain(drain).chain(stop).chain(start).collect();
+            plan::plan(screen, client, file.as_deref(), changes).await
+        }
         Command::Start { package, options } => change::start(screen, client, &package, &options).await,
         Command::Stop { package, options } => change::stop(screen, client, &package, &options).await,
         Command::Test { package, options } => change::test(screen, client, &package, &options).await,
         Command::Promote { package, options } => change::promote(screen, client, &package, &options).await,
         Command::Move { package, to, options } => change::move_to(screen, client, &package, &to, &options).await,
-        Command::Clear { package, wait } => change::clear(screen, client, &package, &wait).await,
+        Command::Clear { package, options } => change::clear(screen, client, &package, &options).await,
+        Command::Demote { package, options } => change::demote(screen, client, &package, &options).await,
+        Command::Maintenance { action } => match action {
+            MaintenanceAction::On { scope, length } => {
+                change::begin_maintenance(screen, client, &scope.maintained(), length).await
+            }
+            MaintenanceAction::Off { scope, options } => {
+                change::end_maintenance(screen, client, &scope.maintained(), &options).await
+            }
+        },
+        Command::Cluster { action } => match action {
+            ClusterAction::Stop { options } => change::stop_cluster(screen, client, &options).await,
+            ClusterAction::Start { options } => change::start_cluster(screen, client, &options).await,
+        },
+        Command::Rebalance { at_most, options } => change::rebalance(screen, client, at_most, &options).await,
         Command::Drain { node, options } => change::drain(screen, client, &node, &options).await,
         Command::Resume { node, options } => change::resume(screen, client, &node, &options).await,
         Command::ConfirmDown { node, confirm, by } => change::confirm_down(screen, client, &node, confirm, by).await,

@@ -9,32 +9,25 @@ use super::table::{lines, plain};
 use crate::Client;
 use crate::wire::plan::{Plan, PlanRequest};
 
-/// `plan FILE`, `plan --fail NODE`, `plan --drain NODE`.
+/// `plan FILE`, `plan --fail NODE`, `plan --drain NODE`, or several at once.
 pub(crate) async fn plan(
     screen: &Screen,
     client: &Client,
     file: Option<&Path>,
-    fail: Option<String>,
-    drain: Option<String>,
+    mut changes: Vec<PlanRequest>,
 ) -> Result<(), Failure> {
-    let (request, next) = match (file, fail, drain) {
-        (Some(file), None, None) => {
-            let next = format!("paceline apply {}", file.display());
-            (PlanRequest::Apply { file: read_file(file)? }, next)
-        }
-        (None, Some(node), None) => {
-            let next = format!("paceline status    what runs on {node} now");
-            (PlanRequest::Fail { node }, next)
-        }
-        (None, None, Some(node)) => {
-            let next = format!("paceline drain {node}");
-            (PlanRequest::Drain { node }, next)
-        }
-        _ => {
-            return Err(Failure::Usage(
-                "expected one of FILE, --fail NODE and --drain NODE".to_owned(),
-            ));
-        }
+    if let Some(file) = file {
+        changes.insert(0, PlanRequest::Apply { file: read_file(file)? });
+    }
+    let next = match (file, changes.as_slice()) {
+        (Some(file), [_]) => format!("paceline apply {}", file.display()),
+        (None, [PlanRequest::Drain { node }]) => format!("paceline drain {node}"),
+        (None, [PlanRequest::Fail { node }]) => format!("paceline status    what runs on {node} now"),
+        _ => "paceline status    what runs where now".to_owned(),
+    };
+    let request = match changes.len() {
+        1 => changes.remove(0),
+        _ => PlanRequest::Several { changes },
     };
     let answer = client.plan(&request).await?;
     if screen.json {

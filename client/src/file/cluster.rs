@@ -6,13 +6,21 @@ use super::reader::{Keys, Reader, Table, Value};
 use super::rules;
 use crate::wire::definition::{
     ClusterDefinition, GroupDefinition, RestartDefinition, default_cluster_name, default_failovers, default_lease,
-    default_start_wait,
+    default_shares, default_start_wait,
 };
 
 const CLUSTER: Keys = Keys {
     place: "[cluster]",
-    known: &["name", "lease", "min_nodes", "start_wait", "rules", "rules_file"],
-    later: &["shares", "overload", "resume"],
+    known: &[
+        "name",
+        "lease",
+        "min_nodes",
+        "start_wait",
+        "shares",
+        "rules",
+        "rules_file",
+    ],
+    later: &["overload", "resume"],
 };
 const GROUP: Keys = Keys {
     place: "[[group]]",
@@ -45,6 +53,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>, value: Option<&Value<'_>>) -
         lease: default_lease(),
         min_nodes: 1,
         start_wait: default_start_wait(),
+        shares: default_shares(),
         rules: String::new(),
     };
     let Some(table) = value.and_then(|value| reader.table(value, "cluster: expected [cluster] once")) else {
@@ -76,6 +85,11 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>, value: Option<&Value<'_>>) -
         && let Some(wait) = reader.duration(value, "start_wait", 0..=DAY_MS)
     {
         cluster.start_wait = wait;
+    }
+    if let Some(value) = table.get("shares")
+        && let Some(formula) = reader.word(value, "shares", &["none", "half", "priority"], &[])
+    {
+        formula.clone_into(&mut cluster.shares);
     }
     cluster.rules = rules::read(reader, &table);
     cluster

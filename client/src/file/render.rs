@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::wire::definition::{
     Config, GroupDefinition, PackageDefinition, ProbeDefinition, RestartDefinition, default_failovers, default_restart,
-    default_start_timeout, default_start_wait, default_stop_timeout,
+    default_shares, default_start_timeout, default_start_wait, default_stop_timeout,
 };
 use crate::wire::duration::DurationText;
 
@@ -22,6 +22,9 @@ pub fn render(config: &Config) -> String {
     }
     if cluster.start_wait != default_start_wait() {
         pair(&mut text, "start_wait", &duration(cluster.start_wait));
+    }
+    if cluster.shares != default_shares() {
+        pair(&mut text, "shares", &quoted(&cluster.shares));
     }
     if !cluster.rules.is_empty() {
         pair(&mut text, "rules", &quoted_lines(&cluster.rules));

@@ -133,6 +133,12 @@ pub struct DesiredInstance {
     /// Whether the node is reset once this was stopped because the lease ended (`on_quorum_loss = reset`).
     #[serde(default)]
     pub reset: bool,
+    /// It is in maintenance: what is seen of it is no reason to end it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintained: bool,
+    /// Its share of each resource of the node; empty where shares are off.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, u64>,
     /// How it is run.
     pub run: RunDefinition,
     /// Told that it becomes active.

@@ -37,6 +37,9 @@ pub struct ClusterDefinition {
     /// But no longer than this.
     #[serde(default = "default_start_wait")]
     pub start_wait: DurationText,
+    /// How each node's resources are dealt out to its packages by priority: `none`, `half` or `priority`.
+    #[serde(default = "default_shares", skip_serializing_if = "is_default_shares")]
+    pub shares: String,
     /// Rules: which events have what done (`docs/policies/rules.md`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rules: String,
@@ -191,6 +194,16 @@ pub fn default_cluster_name() -> String {
 pub fn default_lease() -> DurationText {
     DurationText::from_ms(1_000)
 }
+/// Resources are not dealt out.
+#[must_use]
+pub fn default_shares() -> String {
+    "none".to_owned()
+}
+
+fn is_default_shares(shares: &str) -> bool {
+    shares == "none"
+}
+
 /// How long a start from nothing waits for `min_nodes`.
 #[must_use]
 pub fn default_start_wait() -> DurationText {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::control::Maintenance;
+
 /// `GET /v1/nodes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Nodes {
@@ -26,6 +28,9 @@ pub struct Node {
     pub state: String,
     /// Whether packages are moved away from it.
     pub drain: bool,
+    /// It is in maintenance: what runs there is not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// Its session, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<u64>,
@@ -35,6 +40,9 @@ pub struct Node {
     pub capacity: BTreeMap<String, u64>,
     /// What the plan has put on it.
     pub planned: BTreeMap<String, u64>,
+    /// By package: its share of each resource; empty where shares are off.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, BTreeMap<String, u64>>,
     /// For placement.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::control::Maintenance;
 use super::definition::PackageDefinition;
 
 /// `GET /v1/packages`.
@@ -35,6 +36,9 @@ pub struct Package {
     pub state: String,
     /// One sentence: why it is in this state.
     pub reason: String,
+    /// It is in maintenance by itself: it and its group are not touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// Where it is: at most one, but while it moves the old one is still listed.
     pub instances: Vec<Instance>,
     /// Its definition, only where one package was asked for.

@@ -54,6 +54,40 @@ pub enum PlanRequest {
         /// Where to.
         to: String,
     },
+    /// An active package becomes a standby.
+    Demote {
+        /// Which.
+        package: String,
+    },
+    /// A package's failures are forgotten.
+    Clear {
+        /// Which.
+        package: String,
+    },
+    /// The maintenance of a node, a package, or with neither of the cluster ends.
+    MaintenanceOff {
+        /// Which node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+        /// Which package.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        package: Option<String>,
+    },
+    /// Packages move to where they would rather be.
+    Rebalance {
+        /// So many moves at most [default: 100].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<u32>,
+    },
+    /// The whole cluster stops.
+    StopCluster,
+    /// The whole cluster starts.
+    StartCluster,
+    /// All of these, one after another.
+    Several {
+        /// At most 100.
+        changes: Vec<PlanRequest>,
+    },
 }
 
 /// What would happen.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::control::Maintenance;
 use super::node::Node;
 use super::package::Package;
 
@@ -34,6 +35,12 @@ pub struct Status {
     pub digest: String,
     /// `T` in milliseconds.
     pub lease_ms: u64,
+    /// The whole cluster is in maintenance: nothing is started, stopped or taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+    /// The whole cluster was stopped: nothing is started before `POST /v1/cluster/start`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// Servers.
     pub members: Vec<Member>,
     /// Nodes at a glance.

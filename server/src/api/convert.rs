@@ -60,6 +60,7 @@ pub fn node(state: &State, node: &Node) -> wire::node::Node {
         id: node.id.0,
         state: node.status.as_str().to_owned(),
         drain: node.drain,
+        maintenance: node.maintenance.map(maintenance),
         session,
         since: moment(node.since),
         capacity: node.capacity.0.clone(),
@@ -67,11 +68,21 @@ pub fn node(state: &State, node: &Node) -> wire::node::Node {
             .planned(node)
             .map(|(name, amount)| (name.to_owned(), amount))
             .collect(),
+        shares: statemachine::shares(state, node)
+            .map(|(package, shares)| (package.as_str().to_owned(), shares.0))
+            .collect(),
         labels: (*node.labels).clone(),
         attributes: attributes(node),
         api: node.api.to_string(),
         generation: node.generation.0,
         containment: node.containment.map(|kind| containment_text(kind).to_owned()),
+    }
+}
+
+/// What is in maintenance, and until when.
+pub fn maintenance(row: statemachine::cluster::Maintenance) -> wire::control::Maintenance {
+    wire::control::Maintenance {
+        until: row.until.map(moment),
     }
 }
 
@@ -159,6 +170,7 @@ pub fn package(state: &State, package: &Package) -> wire::package::Package {
         .to_owned(),
         state: package.state().as_str().to_owned(),
         reason: reason(state, package),
+        maintenance: package.maintenance.map(maintenance),
         instances: package.instance.iter().map(|row| instance(state, row)).collect(),
         definition: None,
     }

@@ -4,6 +4,7 @@
 //! **Invariant:** nothing here decides; a change is a proposal, a read is a look at the state that was applied.
 
 pub mod change;
+pub mod cluster;
 pub mod config;
 pub mod convert;
 pub mod daemon;

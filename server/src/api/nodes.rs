@@ -153,7 +153,11 @@ fn node_name(api: &Api, name: &str) -> Result<NodeName, ApiError> {
     NodeName::new(name).map_err(|_| unknown(&api.raft().state(), name))
 }
 
-fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a statemachine::node::Node, ApiError> {
+/// The node of this name.
+///
+/// # Errors
+/// 404 with the nearest name.
+pub fn find<'a>(state: &'a Cluster, name: &str) -> Result<&'a statemachine::node::Node, ApiError> {
     NodeName::new(name)
         .ok()
         .and_then(|name| state.node_by_name(&name))

@@ -162,6 +162,26 @@ pub async fn promote(State(api): State<Api>, Path(name): Path<String>, terms: Te
     .await
 }
 
+/// `POST /v1/packages/P/demote`: its group's fittest standby takes over.
+pub async fn demote(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
+    let package = find(&api.raft().state(), &name)?.spec.name.clone();
+    let command = Command::Demote {
+        package: package.clone(),
+    };
+    api.control(&terms, command, |state| {
+        let Some(row) = state.package(&package) else {
+            return removed_meanwhile(&package);
+        };
+        let text = convert::reason(state, row);
+        match (row.state(), row.instance.as_ref().is_some_and(Instance::holds_unit)) {
+            (PackageState::Failed, _) => Settled::Failed(text),
+            (PackageState::Running | PackageState::Waiting, false) => Settled::Done(text),
+            _ => Settled::Not(text),
+        }
+    })
+    .await
+}
+
 /// `POST /v1/packages/P/move`.
 pub async fn move_to(
     State(api): State<Api>,

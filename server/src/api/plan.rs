@@ -1,25 +1,23 @@
 //! What-if: the same `apply` and the same plan, on a copy of the state.
 
 use axum::extract::State;
+use client::wire::control::MOVES_DEFAULT;
 use client::wire::plan::{Plan, PlanRequest};
-use statemachine::command::{Command, Wish};
+use statemachine::command::{Command, Maintained, Wish};
 use statemachine::id::{NodeName, PackageName};
 use statemachine::state::State as Cluster;
 
 use super::{Answered, Api, ApiError, Body, ReadQuery, Reply, WithoutQuorum, config, convert, definition, packages};
 
+/// Changes that are planned together at most.
+const CHANGES_MAX: usize = 100;
+
 /// `POST /v1/plan`.
 pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> Answered<Plan> {
     let view = api.view(&ReadQuery::default(), WithoutQuorum::Stale).await?;
     let state = &view.state;
-    let preview = match request {
-        PlanRequest::Fail { node } => statemachine::preview_loss(state, &node_name(state, &node)?),
-        other => {
-            let commands = commands(state, other)?;
-            statemachine::preview(state, &commands)
-        }
-    };
-    let preview = preview.map_err(convert::refusal)?;
+    let commands = commands(state, request)?;
+    let preview = statemachine::preview(state, &commands).map_err(convert::refusal)?;
     Ok(Reply::ok(state.applied(), convert::plan(state, preview)))
 }
 
@@ -42,7 +40,9 @@ fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiEr
                 vec![Command::Configure { expect: None, changes }]
             }
         }
-        PlanRequest::Fail { .. } => Vec::new(),
+        PlanRequest::Fail { node } => {
+            vec![statemachine::loss(state, &node_name(state, &node)?).map_err(convert::refusal)?]
+        }
         PlanRequest::Drain { node } => vec![Command::SetDrain {
             node: node_name(state, &node)?,
             drain: true,
@@ -63,7 +63,51 @@ fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiEr
                 to: node_name(state, &to)?,
             }]
         }
+        PlanRequest::Demote { package } => vec![Command::Demote {
+            package: package_name(state, &package)?,
+        }],
+        PlanRequest::Clear { package } => vec![Command::Clear {
+            package: package_name(state, &package)?,
+        }],
+        PlanRequest::MaintenanceOff { node, package } => {
+            let of = match (node, package) {
+                (None, None) => Maintained::Cluster,
+                (Some(node), None) => Maintained::Node(node_name(state, &node)?),
+                (None, Some(package)) => Maintained::Package(package_name(state, &package)?),
+                (Some(_), Some(_)) => {
+                    let detail = "maintenance_off: expected a node, a package, or neither for the cluster".to_owned();
+                    return Err(ApiError::malformed(detail));
+                }
+            };
+            vec![Command::EndMaintenance { of }]
+        }
+        PlanRequest::Rebalance { at_most } => vec![Command::Rebalance {
+            at_most: at_most.unwrap_or(MOVES_DEFAULT),
+        }],
+        PlanRequest::StopCluster => vec![Command::StopCluster],
+        PlanRequest::StartCluster => vec![Command::StartCluster],
+        PlanRequest::Several { changes } => several(state, changes)?,
     })
+}
+
+/// Commands of several changes, each checked against the state as it is now.
+fn several(state: &Cluster, changes: Vec<PlanRequest>) -> Result<Vec<Command>, ApiError> {
+    if changes.len() > CHANGES_MAX {
+        let detail = format!(
+            "{} changes at once: {CHANGES_MAX} are planned together at most",
+            changes.len()
+        );
+        return Err(ApiError::malformed(detail));
+    }
+    let mut all = Vec::new();
+    for change in changes {
+        if matches!(change, PlanRequest::Several { .. }) {
+            let detail = "several within several: put all changes into one list".to_owned();
+            return Err(ApiError::malformed(detail));
+        }
+        all.extend(commands(state, change)?);
+    }
+    Ok(all)
 }
 
 fn node_name(state: &Cluster, name: &str) -> Result<NodeName, ApiError> {

@@ -154,6 +154,8 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         delay,
         deadline,
         reset,
+        maintained,
+        shares,
         spec,
     } = instance;
     let run = &spec.run;
@@ -167,6 +169,8 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         delay_ms: delay.0,
         deadline: *deadline,
         reset: *reset,
+        maintained: *maintained,
+        shares: shares.0.clone(),
         run: client::wire::definition::RunDefinition {
             command: run.command.clone(),
             env: environment,

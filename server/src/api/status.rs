@@ -4,6 +4,7 @@ use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use client::wire::status::Status;
 use statemachine::State;
+use statemachine::cluster::Maintenance;
 use statemachine::command::Containment;
 
 use super::{Answered, Api, ApiError, Asked, ReadQuery, Reply, WithoutQuorum, convert};
@@ -25,6 +26,7 @@ pub async fn status(Shared(api): Shared<Api>, Asked(query): Asked<ReadQuery>) ->
         warnings.push(format!("{} has stopped taking part: {fatal}", api.config().name));
     }
     warnings.extend(few_voters(raft.voters.len()));
+    warnings.extend(not_managed(state));
     warnings.extend(loosely_contained(state));
     let body = Status {
         cluster: cluster.map_or_else(String::new, |cluster| cluster.spec.name.clone()),
@@ -39,6 +41,10 @@ pub async fn status(Shared(api): Shared<Api>, Asked(query): Asked<ReadQuery>) ->
         raft_applied: raft.applied,
         digest: statemachine::digest(state).to_string(),
         lease_ms: cluster.map_or(0, |cluster| cluster.spec.lease.0),
+        maintenance: cluster
+            .and_then(|cluster| cluster.maintenance)
+            .map(convert::maintenance),
+        stopped: cluster.is_some_and(|cluster| cluster.stopped),
         members: convert::members(state, &raft),
         nodes: convert::nodes(state),
         packages: convert::packages(state),
@@ -61,6 +67,37 @@ fn loosely_contained(state: &State) -> Option<String> {
             nodes.join(", ")
         )
     })
+}
+
+/// What is to be said of what the manager does not act for.
+fn not_managed(state: &State) -> Vec<String> {
+    let until = |row: Maintenance| match convert::maintenance(row).until {
+        Some(until) => format!("until {until}"),
+        None => "until somebody ends it".to_owned(),
+    };
+    let mut said = Vec::new();
+    if let Some(cluster) = state.cluster() {
+        if cluster.stopped {
+            said.push("the cluster is stopped: `paceline cluster start` starts what is to run".to_owned());
+        }
+        said.extend(cluster.maintenance.map(|row| {
+            let until = until(row);
+            format!("the whole cluster is in maintenance {until}: nothing is started, stopped or taken over (`paceline maintenance off`)")
+        }));
+    }
+    for node in state.nodes() {
+        said.extend(node.maintenance.map(|row| {
+            let (name, until) = (&node.name, until(row));
+            format!("node {name} is in maintenance {until} (`paceline maintenance off --node {name}`)")
+        }));
+    }
+    for package in state.packages() {
+        said.extend(package.maintenance.map(|row| {
+            let (name, until) = (package.name(), until(row));
+            format!("package {name} is in maintenance {until} (`paceline maintenance off --package {name}`)")
+        }));
+    }
+    said
 }
 
 /// What is to be said where too few servers vote for a failover.

@@ -1,6 +1,6 @@
 //! The table of all requests of the public API: the router and the description are both made from it.
 
-use client::wire::control::{ConfirmDown, MoveLeader, MoveTo};
+use client::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance};
 use client::wire::definition::{Config, PackageDefinition};
 use client::wire::event::Events;
 use client::wire::node::{Attributes, Node, Nodes};
@@ -13,7 +13,7 @@ use client::wire::status::{Members, Status};
 use super::change::WaitQuery;
 use super::events::EventsQuery;
 use super::operation::{Kind, Operation};
-use super::{ReadQuery, config, events, members, nodes, openapi, packages, plan, resources, rules, status};
+use super::{ReadQuery, cluster, config, events, members, nodes, openapi, packages, plan, resources, rules, status};
 
 /// All of them. Paths are in the router's language, which is that of OpenAPI, too.
 #[must_use]
@@ -166,6 +166,41 @@ fn changes() -> Vec<Operation> {
             "Forgets a package's failures, so that it is tried again.",
             packages::clear,
         ),
+        Operation::post(
+            "/v1/packages/{package}/demote",
+            "Makes an active package a standby: the fittest standby of its group takes over.",
+            packages::demote,
+        ),
+        Operation::post(
+            "/v1/packages/{package}/maintenance",
+            "A package and its group are not touched, or are again.",
+            cluster::package_maintenance,
+        )
+        .takes::<SetMaintenance>(),
+        Operation::post(
+            "/v1/nodes/{node}/maintenance",
+            "What runs on a node is not touched, or is again.",
+            cluster::node_maintenance,
+        )
+        .takes::<SetMaintenance>(),
+        Operation::post(
+            "/v1/cluster/maintenance",
+            "Nothing in the cluster is touched, or is again.",
+            cluster::maintenance,
+        )
+        .takes::<SetMaintenance>(),
+        Operation::post(
+            "/v1/cluster/stop",
+            "Stops everything in order; nothing is started before the cluster is.",
+            cluster::stop,
+        ),
+        Operation::post("/v1/cluster/start", "Starts what is to run.", cluster::start),
+        Operation::post(
+            "/v1/cluster/rebalance",
+            "Moves packages back to the nodes that they prefer, and from fuller nodes to emptier ones.",
+            cluster::rebalance,
+        )
+        .may_take::<Rebalance>(),
         Operation::put(
             "/v1/config",
             "Makes the cluster equal to the file, or refuses all of it.",

@@ -6,6 +6,7 @@ use client::wire::definition::ProbeDefinition;
 use super::record::RecordedInstance;
 use crate::supervisor::clock::ms;
 use crate::supervisor::protocol::{EndCause, Ended, ProcessId, Words};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A starting package is probed at first after this, then less and less often up to its interval: ready is to be seen
@@ -107,6 +108,8 @@ pub struct Instance {
     pub cgroup: Option<PathBuf>,
     /// It is connected to its control socket.
     pub connected: bool,
+    /// The shares that it was told last on its present connection; none: nothing yet.
+    pub shares_told: Option<BTreeMap<String, u64>>,
     /// Its probe.
     pub probe: ProbeState,
     /// What it says of itself.
@@ -143,6 +146,7 @@ impl Instance {
             supervisor: None,
             cgroup: None,
             connected: false,
+            shares_told: None,
             probe: ProbeState::default(),
             said: Said::default(),
         }
@@ -163,6 +167,7 @@ impl Instance {
             supervisor: recorded.supervisor,
             cgroup: recorded.cgroup.clone(),
             connected: false,
+            shares_told: None,
             probe: ProbeState::default(),
             said: Said::default(),
         }
@@ -198,6 +203,12 @@ impl Instance {
         }
     }
 
+    /// Whether it is in maintenance: what is seen of it is no reason to end it.
+    #[must_use]
+    pub fn is_maintained(&self) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.maintained)
+    }
+
     /// Its probe, where it has one.
     #[must_use]
     pub fn probe_definition(&self) -> Option<&ProbeDefinition> {
@@ -228,8 +239,9 @@ impl Instance {
     #[must_use]
     pub fn next_ns(&self) -> Option<u64> {
         let own = match self.stage {
-            Stage::Waiting { until_ns } | Stage::Starting { until_ns, .. } | Stage::Changing { until_ns } => {
-                Some(until_ns)
+            Stage::Waiting { until_ns } => Some(until_ns),
+            Stage::Starting { until_ns, .. } | Stage::Changing { until_ns } => {
+                (!self.is_maintained()).then_some(until_ns)
             }
             Stage::Adopting | Stage::Running | Stage::Restarting | Stage::Ending { .. } => None,
         };

@@ -21,11 +21,12 @@ impl Daemon {
             let Some(instance) = self.instances.get(&key) else {
                 continue;
             };
+            let maintained = instance.is_maintained();
             match instance.stage {
-                Stage::Starting { until_ns, .. } if now_ns >= until_ns => {
+                Stage::Starting { until_ns, .. } if now_ns >= until_ns && !maintained => {
                     self.fail(&key, "not_ready", "it was not ready within its start_timeout", actions);
                 }
-                Stage::Changing { until_ns } if now_ns >= until_ns => {
+                Stage::Changing { until_ns } if now_ns >= until_ns && !maintained => {
                     self.fail(
                         &key,
                         "not_ready",
@@ -133,6 +134,8 @@ impl Daemon {
                 self.ready(key);
             }
             (None, _) => instance.probe.failures = 0,
+            // People work on it: a failure counts once they have ended that.
+            (Some(_), Stage::Running) if instance.is_maintained() => instance.probe.failures = 0,
             (Some(error), Stage::Running) => {
                 instance.probe.failures += 1;
                 if instance.probe.failures >= probe.failures {

@@ -67,7 +67,10 @@ impl Daemon {
             }
             News::NotStarted { .. } => {}
             News::Ready => self.ready(key),
-            News::Connected(connected) => instance.connected = connected,
+            News::Connected(connected) => {
+                instance.connected = connected;
+                instance.shares_told = None;
+            }
             News::Said(words) => instance.said.now = words,
             News::Answered { epoch, error } => {
                 if matches!(instance.stage, Stage::Changing { .. }) && instance.epoch == epoch {

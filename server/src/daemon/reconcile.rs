@@ -97,11 +97,31 @@ impl Daemon {
             self.instances
                 .insert(InstanceKey::of(&wanted), Instance::waiting(wanted, now_ns));
         }
+        self.tell_shares(actions);
         if self.lease.allows(now_ns) {
             let keys: Vec<InstanceKey> = self.instances.keys().cloned().collect();
             for key in keys {
                 self.start_or_change(&key, now_ns, actions);
             }
+        }
+    }
+
+    /// Tells packages that have a control socket what share of the node is theirs, where that has changed.
+    fn tell_shares(&mut self, actions: &mut Vec<DaemonAction>) {
+        for (key, instance) in &mut self.instances {
+            let Some(desired) = &instance.desired else { continue };
+            let told = instance.shares_told.as_ref();
+            let known = told.map_or(desired.shares.is_empty(), |told| *told == desired.shares);
+            let listens = instance.connected && matches!(instance.stage, Stage::Starting { .. } | Stage::Running);
+            if known || !listens {
+                continue;
+            }
+            let shares = desired.shares.clone();
+            instance.shares_told = Some(shares.clone());
+            actions.push(DaemonAction::Order {
+                key: key.clone(),
+                order: Order::Shares { shares },
+            });
         }
     }
 
@@ -164,6 +184,7 @@ impl Daemon {
         instance.adopted = false;
         instance.supervisor = None;
         instance.connected = false;
+        instance.shares_told = None;
         instance.probe = ProbeState::default();
         instance.said.now = Words::default();
         let mut env = self.facts.environment.clone();

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use client::wire::definition::{
     ClusterDefinition, Config, GroupDefinition, PackageDefinition, RestartDefinition, RunDefinition, default_failovers,
-    default_lease, default_restart, default_start_timeout, default_start_wait,
+    default_lease, default_restart, default_shares, default_start_timeout, default_start_wait,
 };
 use client::wire::duration::DurationText;
 use nix::sys::signal::{Signal, kill};
@@ -186,6 +186,7 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
             lease: default_lease(),
             min_nodes: 1,
             start_wait: default_start_wait(),
+            shares: default_shares(),
             rules: String::new(),
         },
         groups: vec![GroupDefinition {

@@ -1,5 +1,6 @@
 //! The ordered channel to the package: its control socket, and `sd_notify` datagrams.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
@@ -18,6 +19,12 @@ struct Told<'a> {
     mode: &'a str,
     output: &'a str,
     epoch: u64,
+}
+
+/// What share of the node's resources is the package's.
+#[derive(Serialize)]
+struct Share<'a> {
+    shares: &'a BTreeMap<String, u64>,
 }
 
 /// What the package says; keys of later versions are ignored.
@@ -124,6 +131,13 @@ impl Control {
                 connection.is_open()
             }
             None => false,
+        }
+    }
+
+    /// Tells the package what share of the node's resources is its own.
+    pub(super) fn tell_shares(&mut self, shares: &BTreeMap<String, u64>) {
+        if let Some(connection) = self.connections.last_mut() {
+            connection.send(&Share { shares });
         }
     }
 

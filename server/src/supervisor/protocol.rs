@@ -125,6 +125,11 @@ pub enum Order {
         /// How long the answer may take.
         timeout_ms: u64,
     },
+    /// Tell the package its share of the node's resources, where it has a control socket.
+    Shares {
+        /// In the units of the node's capacity.
+        shares: BTreeMap<String, u64>,
+    },
     /// Run a program beside the package, inside its namespace.
     Run {
         /// Comes back with the answer.

@@ -282,6 +282,7 @@ impl Supervisor {
                 command,
                 timeout_ms,
             } => self.change_mode(mode, &output, epoch, command, timeout_ms),
+            Order::Shares { shares } => self.control.tell_shares(&shares),
             Order::Run {
                 id,
                 command,

@@ -94,6 +94,8 @@ pub fn instance(package: &str, epoch: u64, mode: &str, command: &[&str]) -> Desi
         delay_ms: 0,
         deadline: true,
         reset: false,
+        maintained: false,
+        shares: BTreeMap::new(),
         run: RunDefinition {
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             env: BTreeMap::new(),

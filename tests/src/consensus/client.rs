@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use server::raft::ProposeError;
-use statemachine::command::{ClusterSpec, Command, ConfigChange, RequestId};
+use statemachine::command::{ClusterSpec, Command, ConfigChange, RequestId, Shares};
 use statemachine::id::{Index, NodeName};
 use statemachine::log::v1::Proposal;
 use statemachine::time::Millis;
@@ -151,6 +151,7 @@ impl Simulation {
                 lease: self.settings.lease,
                 min_nodes: 1 + u32::try_from(draw % 3).unwrap_or(0),
                 start_wait: Millis(draw % 5000),
+                shares: Shares::None,
             })],
         });
         What::Write(Box::new(Proposal {

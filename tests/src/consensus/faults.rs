@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use statemachine::command::{ClusterSpec, Command, ConfigChange};
+use statemachine::command::{ClusterSpec, Command, ConfigChange, Shares};
 use statemachine::log::v1::Proposal;
 use statemachine::time::Millis;
 
@@ -324,6 +324,7 @@ impl Simulation {
             lease,
             min_nodes: 1,
             start_wait: Millis(1000),
+            shares: Shares::None,
         };
         let proposal = Proposal {
             request: None,

@@ -223,6 +223,7 @@ mod tests {
             wish: "start".to_owned(),
             state: state.to_owned(),
             reason: String::new(),
+            maintenance: None,
             instances: vec![Instance {
                 node: "n1".to_owned(),
                 mode: mode.to_owned(),

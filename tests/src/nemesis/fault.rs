@@ -34,6 +34,14 @@ pub enum Fault {
     StartNode(&'static str),
     /// An operator moves the active member.
     Promote(&'static str),
+    /// An operator has the active member become a standby.
+    Demote(&'static str),
+    /// An operator puts a node in maintenance for so many milliseconds.
+    Maintain(&'static str, u64),
+    /// An operator stops the whole cluster and starts it again at once.
+    StopCluster,
+    /// An operator has packages moved to where they would rather be.
+    Rebalance,
     /// A node reaches nobody and is reached by nobody, clients aside.
     Isolate(&'static str),
     /// The leader is isolated.
@@ -103,7 +111,7 @@ pub fn choose(random: &mut Random) -> Fault {
     };
     let package = random.one_of(&PACKAGES);
     let pause_ms = 50 + random.below(4_000);
-    match random.below(40) {
+    match random.below(44) {
         0..=2 => Fault::KillPackage(package),
         3 => Fault::PausePackage(package, pause_ms),
         4 | 5 => Fault::KillNode(node),
@@ -132,6 +140,10 @@ pub fn choose(random: &mut Random) -> Fault {
         36 => Fault::SlowSync(node, random.one_of(&[20, 100, 500])),
         37 => Fault::FailSync(node),
         38 => Fault::StepClock(node, random.one_of(&[-86_400, -60, 60, 86_400])),
+        39 => Fault::Demote(random.one_of(&PACKAGES[..5])),
+        40 => Fault::Maintain(node, pause_ms),
+        41 => Fault::StopCluster,
+        42 => Fault::Rebalance,
         _ => Fault::Wait(random.below(2_000)),
     }
 }

@@ -7,11 +7,11 @@ use nix::sys::signal::Signal;
 
 use super::NODES;
 use super::fault::{Fault, Outcome};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, START_LIMIT};
 use crate::fault::Sync;
 use crate::network::{Lost, Rule, rules};
 use crate::processes::Process;
-use crate::wait::pause;
+use crate::wait::{pause, wait_for};
 
 /// Of the server's store: what a daemon syncs is another matter, and its own failure is found by D20 there.
 const STORE: &str = "/server/db/";
@@ -53,7 +53,19 @@ impl Hand {
             Fault::PauseServer(node, ms) => Ok(paused(&cluster.node(node).processes_of("serve-server"), *ms)),
             Fault::PauseSupervisors(node, ms) => Ok(paused(&cluster.node(node).processes_of("supervise"), *ms)),
             Fault::StartNode(node) => self.start(cluster, node),
-            Fault::Promote(package) => Ok(promote(cluster, package)),
+            Fault::Promote(package) => Ok(ask(cluster, &format!("packages/{package}/promote"), "{}")),
+            Fault::Demote(package) => Ok(ask(cluster, &format!("packages/{package}/demote"), "{}")),
+            Fault::Maintain(node, ms) => {
+                let body = format!("{{\"on\": true, \"for\": \"{ms}ms\"}}");
+                Ok(ask(cluster, &format!("nodes/{node}/maintenance"), &body))
+            }
+            Fault::StopCluster => {
+                let stopped = ask(cluster, "cluster/stop", "{}");
+                pause(Duration::from_millis(500), "the cluster is stopped");
+                ask(cluster, "cluster/start", "{}");
+                Ok(stopped)
+            }
+            Fault::Rebalance => Ok(ask(cluster, "cluster/rebalance", "{}")),
             Fault::Wait(ms) => {
                 pause(Duration::from_millis(*ms), "a fault may have time to show");
                 Ok(Outcome::Installed)
@@ -89,7 +101,15 @@ impl Hand {
                 }
             }
         }
-        cluster.start_missing()
+        cluster.start_missing()?;
+        // A stopped cluster has to be told; a maintenance ends by itself.
+        let limit = wait_for("the cluster is told to start", START_LIMIT, || {
+            match ask(cluster, "cluster/start", "{}") {
+                Outcome::Installed => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        limit.map_err(Into::into)
     }
 
     fn start(&mut self, cluster: &mut Cluster, node: &'static str) -> anyhow::Result<Outcome> {
@@ -194,11 +214,11 @@ fn paused(processes: &[Process], ms: u64) -> Outcome {
 }
 
 /// It may be refused, or cut off by a fault: an operator's request among faults has no promised outcome.
-fn promote(cluster: &Cluster, package: &str) -> Outcome {
-    let path = format!("/v1/packages/{package}/promote?wait=0");
+fn ask(cluster: &Cluster, what: &str, body: &str) -> Outcome {
+    let path = format!("/v1/{what}?wait=0");
     let mut last = "no node".to_owned();
     for node in cluster.nodes() {
-        match cluster.send(node, "POST", &path, "{}") {
+        match cluster.send(node, "POST", &path, body) {
             Ok(answer) if answer.status < 500 => return Outcome::Installed,
             Ok(answer) => last = answer.text(),
             Err(error) => last = format!("{error:#}"),

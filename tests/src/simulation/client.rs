@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use statemachine::command::{
-    Capacity, ClusterSpec, Command, ConfigChange, Fencing, GroupKind, GroupSpec, OnQuorumLoss, PackageSpec, ProbeKind,
-    ProbeSpec, RequestId, RestartSpec, RunSpec, Wish,
+    Capacity, ClusterSpec, Command, ConfigChange, Fencing, GroupKind, GroupSpec, Maintained, OnQuorumLoss, PackageSpec,
+    ProbeKind, ProbeSpec, RequestId, RestartSpec, RunSpec, Shares, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName};
 use statemachine::log::v1::Proposal;
@@ -116,6 +116,7 @@ fn cluster(lease: u64) -> ConfigChange {
         lease: Millis(lease),
         min_nodes: 2,
         start_wait: Millis(lease * 5),
+        shares: Shares::None,
     })
 }
 
@@ -248,7 +249,7 @@ impl World {
         let random = &mut self.client_random;
         let any = package(random.pick(&PACKAGES));
         let node = NodeName::new(&format!("n{}", random.index(hosts))).ok()?;
-        Some(match random.below(14) {
+        Some(match random.below(17) {
             0 => Command::SetWish {
                 package: any,
                 wish: Wish::Stop,
@@ -283,6 +284,20 @@ impl World {
                 expect: None,
                 changes: vec![cluster(if random.chance(300) { lease * 2 } else { lease })],
             },
+            13 => Command::Demote { package: any },
+            14 => Command::BeginMaintenance {
+                of: match random.below(5) {
+                    0 => Maintained::Cluster,
+                    1 | 2 => Maintained::Node(node),
+                    _ => Maintained::Package(any),
+                },
+                length: Some(Millis(lease * random.between(1, 20))),
+            },
+            15 if random.chance(100) => {
+                self.clients[0].todo.push_back(Command::StartCluster);
+                Command::StopCluster
+            }
+            15 => Command::Rebalance { at_most: 3 },
             _ => Command::SetWish {
                 package: any,
                 wish: if random.chance(300) { Wish::Test } else { Wish::Start },
@@ -346,13 +361,22 @@ impl World {
             expect: None,
             changes: vec![cluster(lease)],
         });
+        todo.push_back(Command::StartCluster);
+        let of = Maintained::Cluster;
+        todo.push_back(Command::EndMaintenance { of });
         for host in &self.hosts {
             if let Ok(node) = NodeName::new(&host.name) {
+                todo.push_back(Command::EndMaintenance {
+                    of: Maintained::Node(node.clone()),
+                });
                 todo.push_back(Command::SetDrain { node, drain: false });
             }
         }
         for name in PACKAGES {
             let package = package(name);
+            todo.push_back(Command::EndMaintenance {
+                of: Maintained::Package(package.clone()),
+            });
             todo.push_back(Command::SetWish {
                 package: package.clone(),
                 wish: Wish::Start,

@@ -251,6 +251,7 @@ impl World {
                 timeout_ms,
                 ..
             } => self.change_mode(host, id, mode, epoch, command.is_some(), now_ns + timeout_ms * MS),
+            Order::Shares { .. } => {}
             Order::Run { id: run, .. } => {
                 let (delay, fails) = (
                     supervisor.behaviour.answer_ns,

@@ -4,6 +4,7 @@
 mod all_servers_killed;
 mod bad_file;
 mod bad_programs;
+mod control;
 mod daemon_restart;
 mod data_directory;
 mod fenced;

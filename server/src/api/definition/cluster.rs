@@ -12,6 +12,7 @@ pub fn default_cluster() -> wire::ClusterDefinition {
         lease: wire::default_lease(),
         min_nodes: 1,
         start_wait: wire::default_start_wait(),
+        shares: wire::default_shares(),
         rules: String::new(),
     }
 }
@@ -27,6 +28,7 @@ pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::Cluste
         lease,
         min_nodes,
         start_wait,
+        shares,
         // A change of its own: rules are checked against all that is defined.
         rules: _,
     } = cluster;
@@ -35,6 +37,12 @@ pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::Cluste
         lease: millis(*lease),
         min_nodes: *min_nodes,
         start_wait: millis(*start_wait),
+        shares: match shares.as_str() {
+            "half" => core::Shares::Half,
+            "priority" => core::Shares::Priority,
+            // The file's check knows no other word.
+            _ => core::Shares::None,
+        },
     }
 }
 
@@ -44,12 +52,19 @@ pub(super) fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire:
         lease,
         min_nodes,
         start_wait,
+        shares,
     } = cluster;
     wire::ClusterDefinition {
         name: name.clone(),
         lease: text(*lease),
         min_nodes: *min_nodes,
         start_wait: text(*start_wait),
+        shares: match shares {
+            core::Shares::None => "none",
+            core::Shares::Half => "half",
+            core::Shares::Priority => "priority",
+        }
+        .to_owned(),
         rules: rules.to_owned(),
     }
 }

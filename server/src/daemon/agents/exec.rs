@@ -266,7 +266,12 @@ fn ends_within(order: &Order) -> Option<Duration> {
     match order {
         Order::Stop { timeout_ms } => Some(Duration::from_millis(*timeout_ms).saturating_add(HANG_WAIT)),
         Order::Kill => Some(HANG_WAIT),
-        Order::Go | Order::Renew { .. } | Order::Mode { .. } | Order::Run { .. } | Order::Status => None,
+        Order::Go
+        | Order::Renew { .. }
+        | Order::Mode { .. }
+        | Order::Shares { .. }
+        | Order::Run { .. }
+        | Order::Status => None,
     }
 }
 

@@ -55,6 +55,8 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
         delay_ms: 0,
         deadline: true,
         reset: false,
+        maintained: false,
+        shares: BTreeMap::new(),
         run: RunDefinition {
             command: vec!["true".to_owned()],
             env: BTreeMap::new(),

@@ -93,13 +93,14 @@ pub(super) fn name(text: &str) -> NodeName {
 
 /// A command that is applied and changes something, without a node or a package.
 pub(super) fn configure(key: &str, min_nodes: u32) -> Proposal {
-    use statemachine::command::{ClusterSpec, ConfigChange};
+    use statemachine::command::{ClusterSpec, ConfigChange, Shares};
     use statemachine::time::Millis;
     let spec = ClusterSpec {
         name: "test".to_owned(),
         lease: Millis(1000),
         min_nodes,
         start_wait: Millis(1000),
+        shares: Shares::None,
     };
     Proposal {
         request: Some(RequestId {
