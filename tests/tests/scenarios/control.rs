@@ -57,7 +57,7 @@ probe = { exec = ["/usr/bin/test", "-e", "@MARK@"], interval = "50ms", timeout =
 /// is seen and waits; the standby takes over when that ends. A probe that fails meanwhile ends nothing.
 #[test]
 fn nothing_is_touched_in_maintenance() -> anyhow::Result<()> {
-    let mut cluster = Cluster::start("maintenance", 3)?;
+    let cluster = Cluster::start("maintenance", 3)?;
     let mark = cluster.directory().join("mark");
     std::fs::write(&mark, "")?;
     cluster.apply(&PAIR.replace("@MARK@", &mark.display().to_string()))?;
