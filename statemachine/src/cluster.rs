@@ -16,6 +16,15 @@ pub const LEASE_DEFAULT: Millis = Millis(1_000);
 /// How long a start from nothing waits for `min_nodes` where nothing else was said.
 pub const START_WAIT_DEFAULT: Millis = Millis(60_000);
 
+/// The per cent of its capacity at which a node sheds packages where nothing else was said.
+pub const OVERLOAD_DEFAULT: u32 = 100;
+
+/// The per cent of its capacity below which such a node takes packages again where nothing else was said.
+pub const RESUME_DEFAULT: u32 = 85;
+
+/// The largest of both: ten times the capacity.
+pub const PER_CENT_MAX: u32 = 1_000;
+
 /// What holds of the whole cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {

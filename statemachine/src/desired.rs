@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::cluster::{OVERLOAD_DEFAULT, RESUME_DEFAULT};
 use crate::command::{Capacity, Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
 use crate::id::{Epoch, Generation, NodeId, PackageName};
 use crate::node::Node;
@@ -24,6 +25,8 @@ pub struct DesiredSet {
     pub stopping: Vec<(PackageName, Epoch)>,
     /// The links, disks and services that packages of the cluster need: the node's daemon says how these are there.
     pub watch: Vec<Need>,
+    /// Per cent of its capacity: at the first it is overloaded, below the second it is so no more.
+    pub thresholds: (u32, u32),
 }
 
 /// One instance that a node is to run.
@@ -98,6 +101,9 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
         instances: instances.collect(),
         stopping: stopping.collect(),
         watch: state.needed().cloned().collect(),
+        thresholds: state.cluster().map_or((OVERLOAD_DEFAULT, RESUME_DEFAULT), |cluster| {
+            (cluster.spec.overload, cluster.spec.resume)
+        }),
     })
 }
 

@@ -261,6 +261,17 @@ pub enum EventKind {
     DemoteWished { package: PackageName },
     /// Packages move to where they would rather be.
     RebalanceWished { moves: u32 },
+    /// A node's measured load has reached the threshold.
+    NodeOverloaded {
+        node: NodeName,
+        dimension: String,
+        measured: u64,
+        capacity: u64,
+    },
+    /// A node's measured load is low enough again.
+    NodeRelieved { node: NodeName },
+    /// A node is overloaded and nothing more of it may be stopped.
+    NothingToShed { node: NodeName },
 }
 
 /// What a daemon's new stay follows on.

@@ -279,6 +279,7 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         Reason::Exhausted { .. } => format!("`clear {name}` or `promote` a member of its group"),
         Reason::Removed
         | Reason::Drained
+        | Reason::Shed { .. }
         | Reason::Moved { .. }
         | Reason::Promoted { .. }
         | Reason::Redefined

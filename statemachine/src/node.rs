@@ -133,6 +133,19 @@ pub struct Node {
     pub resources: Resources,
     /// The manager touches nothing here.
     pub maintenance: Option<Maintenance>,
+    /// Its measured load has reached the threshold: it sheds packages, and takes none.
+    pub overload: Option<Overload>,
+}
+
+/// A node's measured load has reached the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// Since when.
+    pub since: Moment,
+    /// The event that said so.
+    pub event: Option<EventId>,
+    /// Nothing more could be shed, and an event has said so.
+    pub stuck: bool,
 }
 
 impl Node {
@@ -145,7 +158,7 @@ impl Node {
     /// Whether anything may be placed on it.
     #[must_use]
     pub fn takes_packages(&self) -> bool {
-        self.is_up() && !self.drain && self.maintenance.is_none()
+        self.is_up() && !self.drain && self.maintenance.is_none() && self.overload.is_none()
     }
 
     /// Its present session, where it is up.
@@ -308,6 +321,7 @@ impl Feed for Node {
             alone: _,
             resources,
             maintenance,
+            overload,
         } = self;
         id.feed(hasher);
         name.feed(hasher);
@@ -339,6 +353,13 @@ impl Feed for Node {
         // Fed only where there is some, so that logs from before it was there keep their digests.
         if let Some(maintenance) = maintenance {
             maintenance.feed(hasher);
+        }
+        // The same, of what is measured.
+        if let Some(Overload { since, event, stuck }) = overload {
+            hasher.word(0x6f76_6572_6c6f_6164);
+            since.feed(hasher);
+            event.feed(hasher);
+            stuck.feed(hasher);
         }
     }
 }

@@ -29,6 +29,7 @@ impl Reason {
             | Self::Removed
             | Self::Reserve { .. }
             | Self::Drained
+            | Self::Shed { .. }
             | Self::Moved { .. }
             | Self::Promoted { .. }
             | Self::Redefined
@@ -55,6 +56,7 @@ impl Reason {
             | Self::Removed
             | Self::Reserve { .. }
             | Self::Drained
+            | Self::Shed { .. }
             | Self::Moved { .. }
             | Self::Promoted { .. }
             | Self::Redefined
@@ -86,6 +88,7 @@ impl Reason {
             | Self::Failed { .. }
             | Self::Exhausted { .. }
             | Self::Drained
+            | Self::Shed { .. }
             | Self::Moved { .. }
             | Self::NotAllowed
             | Self::NoRoom
@@ -138,6 +141,14 @@ impl fmt::Display for Reason {
                 "its group has failed over {failovers} times, which is its limit; `clear` or `promote` a member"
             ),
             Self::Drained => f.write_str("its node is drained"),
+            Self::Shed {
+                dimension,
+                measured,
+                capacity,
+            } => write!(
+                f,
+                "its node is overloaded: {dimension} is measured at {measured} of {capacity}"
+            ),
             Self::Moved { to } => write!(f, "it is moved to {to}"),
             Self::Promoted { package } => write!(f, "{package} is to be active instead"),
             Self::Redefined => f.write_str("how it is run has changed"),
@@ -188,6 +199,7 @@ impl fmt::Display for Obstacles {
             apart,
             unmet,
             maintained,
+            overloaded,
             conditions,
             exclusive,
         } = *self;
@@ -201,6 +213,7 @@ impl fmt::Display for Obstacles {
             (apart, "where the others of its group are not"),
             (unmet, "without what it needs"),
             (maintained, "in maintenance"),
+            (overloaded, "overloaded"),
             (conditions, "where a condition does not allow it"),
             (exclusive, "that one of two needs for itself"),
         ];
@@ -222,6 +235,8 @@ pub enum Obstacle {
     Drained,
     /// It is in maintenance.
     Maintained,
+    /// Its measured load has reached the threshold.
+    Overloaded,
     /// The package's list of nodes does not name it.
     NotListed,
     /// The sum of the loads would not stay below its capacity.
@@ -292,6 +307,7 @@ impl Obstacles {
             Obstacle::Apart { .. } => &mut self.apart,
             Obstacle::Unmet { .. } => &mut self.unmet,
             Obstacle::Maintained => &mut self.maintained,
+            Obstacle::Overloaded => &mut self.overloaded,
             Obstacle::Condition { .. } | Obstacle::Against { .. } => &mut self.conditions,
             Obstacle::NotEmpty { .. } | Obstacle::Exclusive { .. } => &mut self.exclusive,
         };
@@ -304,6 +320,9 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Down => f.write_str("the node is not up"),
             Self::Drained => f.write_str("the node is drained; `resume` it to use it again"),
+            Self::Overloaded => {
+                f.write_str("the node is overloaded: it takes packages again once its load is below `resume`")
+            }
             Self::Maintained => f.write_str("the node is in maintenance; `maintenance off --node` ends it"),
             Self::NotListed => f.write_str("the package's list of nodes does not name it"),
             Self::NoRoom {

@@ -77,6 +77,8 @@ fn samples() -> BTreeMap<&'static str, Command> {
         min_nodes: 1,
         start_wait: Millis(60_000),
         shares: Shares::None,
+        overload: 100,
+        resume: 85,
     };
     let report = |state| {
         Observation::Instance(InstanceReport {

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use statemachine::cluster::StartGate;
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceReport, InstanceState, InstanceWords,
-    Maintained, Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
+    Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceReport, InstanceState,
+    InstanceWords, Maintained, Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares,
+    Wish,
 };
 use statemachine::event::{Event, EventKind};
 use statemachine::group::{Health, Ownership};
@@ -74,6 +75,10 @@ enum Step {
     },
     Whole {
         what: u8,
+    },
+    Measure {
+        node: u8,
+        cpu: u8,
     },
     Demote {
         package: u8,
@@ -147,6 +152,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0u8..11, prop::bool::weighted(0.4), 0u8..200).prop_map(
             |(what, on, seconds)| Step::Maintain { what, on, seconds }),
         2 => (0u8..4).prop_map(|what| Step::Whole { what }),
+        3 => (0u8..4, any::<u8>()).prop_map(|(node, cpu)| Step::Measure { node, cpu }),
         2 => small.clone().prop_map(|package| Step::Demote { package }),
         1 => (0u8..4, 0u8..70).prop_map(|(node, seconds)| Step::Extend { node, seconds }),
         3 => (small.clone(), 0u8..5).prop_map(|(package, wish)| Step::Wish { package, wish }),
@@ -270,6 +276,7 @@ fn take(world: &mut World, step: &Step) {
                 Command::EndMaintenance { of }
             })
         }
+        Step::Measure { node, cpu } => measured(world, node, cpu),
         Step::Whole { what } => Some(match what {
             0 => Command::StopCluster,
             1 | 2 => Command::StartCluster,
@@ -396,6 +403,8 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             min_nodes: u32::from(min_nodes),
             start_wait: Millis(30_000),
             shares: Shares::Priority,
+            overload: 100,
+            resume: 85,
         })),
         _ => return None,
     })
@@ -520,6 +529,17 @@ fn reported_link(world: &World, node: u8, up: bool) -> Option<Command> {
             up,
             detail: "it was looked at".into(),
         })],
+    })
+}
+
+fn measured(world: &World, node: u8, cpu: u8) -> Option<Command> {
+    let (node, session) = world.session(&node_name(node))?;
+    let load = Capacity([("cpu".to_owned(), u64::from(cpu))].into());
+    Some(Command::Observe {
+        node,
+        session,
+        sequence: world.state.node(node)?.sequence + 1,
+        observations: vec![Observation::Load(load)],
     })
 }
 
@@ -718,6 +738,9 @@ fn heal(world: &mut World) {
             drain: false,
         });
         if let Some(command) = reported_link(world, name, true) {
+            let _ = world.apply(command);
+        }
+        if let Some(command) = measured(world, name, 0) {
             let _ = world.apply(command);
         }
     }

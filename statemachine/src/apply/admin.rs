@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::validate::{check_address, check_addresses};
 use super::{conflict, not_found};
-use crate::cluster::{Cluster, LEASE_DEFAULT, Member, START_WAIT_DEFAULT, StartGate};
+use crate::cluster::{Cluster, LEASE_DEFAULT, Member, OVERLOAD_DEFAULT, RESUME_DEFAULT, START_WAIT_DEFAULT, StartGate};
 use crate::command::{ClusterSpec, Shares};
 use crate::draft::Draft;
 use crate::effect::Effect;
@@ -39,6 +39,8 @@ pub(super) fn create_cluster(
         min_nodes: 1,
         start_wait: START_WAIT_DEFAULT,
         shares: Shares::None,
+        overload: OVERLOAD_DEFAULT,
+        resume: RESUME_DEFAULT,
     };
     draft.state.cluster = Some(Arc::new(Cluster {
         id: Arc::from(id),

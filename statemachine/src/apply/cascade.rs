@@ -217,6 +217,9 @@ fn carry_out(draft: &mut Draft<'_>, entry: &Entry, action: &Action) -> Outcome {
         Action::Promote(package) => Command::Promote {
             package: package.clone(),
         },
+        Action::Demote(package) => Command::Demote {
+            package: package.clone(),
+        },
         Action::Move { package, to } => Command::Move {
             package: package.clone(),
             to: to.clone(),
@@ -256,6 +259,7 @@ fn matching<'r>(rules: &'r RuleSet, event: &Event) -> Vec<&'r Rule> {
         EventKind::NodeLost { node, .. } | EventKind::NodeLeft { node } => {
             return of(rules, Kind::Node, Trigger::Down, node.as_str());
         }
+        EventKind::NodeOverloaded { node, .. } => return of(rules, Kind::Node, Trigger::Overload, node.as_str()),
         EventKind::NodeDrained { node, .. } => return of(rules, Kind::Node, Trigger::Drain, node.as_str()),
         _ => return Vec::new(),
     };

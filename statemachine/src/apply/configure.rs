@@ -80,7 +80,8 @@ fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Reject
     }
     let before = core::mem::replace(&mut cluster.spec, spec.clone());
     draft.say(None, EventKind::ClusterChanged);
-    if before.shares != spec.shares {
+    let thresholds = |spec: &ClusterSpec| (spec.overload, spec.resume);
+    if before.shares != spec.shares || thresholds(&before) != thresholds(spec) {
         draft.touch_all();
     }
     if before.lease != spec.lease {

@@ -11,6 +11,7 @@ mod conditions;
 mod configure;
 mod control;
 mod facts;
+mod load;
 mod maintenance;
 mod node;
 mod observe;

@@ -67,6 +67,7 @@ pub(super) fn register(draft: &mut Draft<'_>, registration: &RegisterNode) -> Ou
     resource::forget(draft, number);
     draft.change_node(number, |node| {
         node.status = NodeStatus::Up { session, lease };
+        node.overload = None;
         node.since = now;
         node.machine = Arc::from(registration.machine.as_str());
         node.boot = Arc::from(registration.boot.as_str());
@@ -116,6 +117,7 @@ fn insert(draft: &mut Draft<'_>, registration: &RegisterNode) -> NodeIx {
         claimed: Loads::default(),
         alone: 0,
         resources: Resources::default(),
+        overload: None,
     }));
     draft.state.nodes_by_name.insert(registration.name.clone(), number);
     Arc::make_mut(&mut draft.state.nodes_by_id).insert(id, number);

@@ -4,8 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::resource;
 use super::session::find_session;
+use super::{load, resource};
 use crate::command::{EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation};
 use crate::draft::{Cause, Draft, Release};
 use crate::event::{EventKind, Proof};
@@ -56,6 +56,7 @@ pub(super) fn observe(
             Observation::Instance(report) => observe_instance(draft, number, session, report),
             Observation::Said(words) => observe_words(draft, number, session, words),
             Observation::Resource(report) => resource::observe(draft, number, report),
+            Observation::Load(measured) => load::observe(draft, number, measured),
         }
     }
     Ok(Accepted::Done)

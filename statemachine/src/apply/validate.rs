@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use crate::cluster::PER_CENT_MAX;
 use crate::command::{Capacity, ClusterSpec, GroupSpec, PackageSpec, ProbeKind, RestartSpec, RunSpec};
 use crate::id::PackageName;
 use crate::outcome::Rejection;
@@ -77,6 +78,13 @@ pub(super) fn check_cluster(spec: &ClusterSpec) -> Result<(), Rejection> {
     }
     if spec.min_nodes == 0 {
         return Err(invalid(String::from("min_nodes is at least 1")));
+    }
+    let per_cent = 1..=PER_CENT_MAX;
+    if !per_cent.contains(&spec.overload) || !per_cent.contains(&spec.resume) || spec.resume > spec.overload {
+        let (overload, resume) = (spec.overload, spec.resume);
+        return Err(invalid(format!(
+            "overload is {overload} and resume {resume} per cent: both are 1 to {PER_CENT_MAX}, and resume is not above overload"
+        )));
     }
     check_time("start_wait", spec.start_wait)
 }

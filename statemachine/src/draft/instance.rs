@@ -179,6 +179,7 @@ impl Draft<'_> {
             | Reason::Failed { .. }
             | Reason::Exhausted { .. }
             | Reason::Drained
+            | Reason::Shed { .. }
             | Reason::NotAllowed
             | Reason::NoRoom
             | Reason::Surplus { .. }

@@ -85,6 +85,9 @@ impl EventKind {
             Self::ClusterStarting => "cluster-starting",
             Self::DemoteWished { .. } => "demote-wished",
             Self::RebalanceWished { .. } => "rebalance-wished",
+            Self::NodeOverloaded { .. } => "node-overloaded",
+            Self::NodeRelieved { .. } => "node-relieved",
+            Self::NothingToShed { .. } => "nothing-to-shed",
         }
     }
 
@@ -148,7 +151,10 @@ impl EventKind {
             | Self::MaintenanceEnded { .. }
             | Self::ClusterStopping { .. }
             | Self::ClusterStarting
-            | Self::RebalanceWished { .. } => None,
+            | Self::RebalanceWished { .. }
+            | Self::NodeOverloaded { .. }
+            | Self::NodeRelieved { .. }
+            | Self::NothingToShed { .. } => None,
         }
     }
 
@@ -185,6 +191,9 @@ impl EventKind {
             | Self::NodeConfirmedDown { node, .. }
             | Self::NodeDrained { node, .. }
             | Self::NodeResumed { node }
+            | Self::NodeOverloaded { node, .. }
+            | Self::NodeRelieved { node }
+            | Self::NothingToShed { node }
             | Self::LeaseExtended { node, .. }
             | Self::Placed { node, .. }
             | Self::Promoted { node, .. }
@@ -224,6 +233,8 @@ impl EventKind {
             | Self::GroupDegraded { .. }
             | Self::RuleRefused { .. }
             | Self::RulesCutOff { .. }
+            | Self::NodeOverloaded { .. }
+            | Self::NothingToShed { .. }
             | Self::Ended {
                 proof: Proof::LeaseEnded | Proof::Confirmed | Proof::NodeRestarted,
                 ..

@@ -369,6 +369,18 @@ fn cluster_sentence(kind: &EventKind) -> String {
             )
         }
         EventKind::ClusterStarting => "the cluster starts: what is to run is started".to_string(),
+        EventKind::NodeOverloaded {
+            node,
+            dimension,
+            measured,
+            capacity,
+        } => format!("node {node} is overloaded: {dimension} is measured at {measured} of {capacity}"),
+        EventKind::NodeRelieved { node } => format!("node {node} is overloaded no more and takes packages again"),
+        EventKind::NothingToShed { node } => {
+            format!(
+                "node {node} is overloaded, and what is left on it is busy or must not be stopped: nothing more is shed"
+            )
+        }
         EventKind::RebalanceWished { moves } => {
             format!("{moves} packages move to where they would rather be")
         }

@@ -243,6 +243,30 @@ pub struct ClusterSpec {
     /// How a node's resources are dealt out to its packages (M16).
     #[serde(default, skip_serializing_if = "Shares::is_none")]
     pub shares: Shares,
+    /// A node whose measured load reaches so many per cent of its capacity sheds packages (M15).
+    #[serde(default = "overload_default", skip_serializing_if = "is_overload_default")]
+    pub overload: u32,
+    /// It takes packages again once it is below so many per cent.
+    #[serde(default = "resume_default", skip_serializing_if = "is_resume_default")]
+    pub resume: u32,
+}
+
+fn overload_default() -> u32 {
+    crate::cluster::OVERLOAD_DEFAULT
+}
+
+fn resume_default() -> u32 {
+    crate::cluster::RESUME_DEFAULT
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_overload_default(per_cent: &u32) -> bool {
+    *per_cent == overload_default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_resume_default(per_cent: &u32) -> bool {
+    *per_cent == resume_default()
 }
 
 /// How a node's resources are dealt out to its packages by priority (M16).
@@ -527,6 +551,8 @@ pub enum Observation {
     Said(InstanceWords),
     /// A resource of the node came up or went down.
     Resource(ResourceReport),
+    /// What the node measured of its own load, where that has crossed a threshold, or stays above the upper one.
+    Load(Load),
 }
 
 /// A resource of the node came up or went down.

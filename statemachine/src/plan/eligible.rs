@@ -162,6 +162,9 @@ impl Terms {
         if node.maintenance.is_some() {
             return Some(Obstacle::Maintained);
         }
+        if node.overload.is_some() {
+            return Some(Obstacle::Overloaded);
+        }
         if let Some(unmet) = needs::unmet(self.needs.iter().map(|(need, _)| need), node) {
             return Some(unmet);
         }

@@ -143,6 +143,7 @@ impl<N: Names> Checker<'_, N> {
             Method::Startup => package().map(Action::Startup),
             Method::Halt => package().map(Action::Halt),
             Method::Promote => package().map(Action::Promote),
+            Method::Demote => package().map(Action::Demote),
             Method::Test => package().map(Action::Test),
             Method::Move => Some(Action::Move {
                 package: package()?,

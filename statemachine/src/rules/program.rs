@@ -139,7 +139,12 @@ pub enum Action {
     Halt(PackageName),
     Test(PackageName),
     Promote(PackageName),
-    Move { package: PackageName, to: NodeName },
+    /// An active one becomes a standby.
+    Demote(PackageName),
+    Move {
+        package: PackageName,
+        to: NodeName,
+    },
     Drain(NodeName),
     Resume(NodeName),
 }
@@ -152,6 +157,7 @@ impl fmt::Display for Action {
             Self::Halt(package) => write!(f, "{package}->halt"),
             Self::Test(package) => write!(f, "{package}->test"),
             Self::Promote(package) => write!(f, "{package}->promote"),
+            Self::Demote(package) => write!(f, "{package}->demote"),
             Self::Move { package, to } => write!(f, "{package}->move({to})"),
             Self::Drain(node) => write!(f, "node:{node}->drain"),
             Self::Resume(node) => write!(f, "node:{node}->resume"),

@@ -78,7 +78,7 @@ impl Kind {
             Self::Node => &[
                 ("up", Some(Trigger::Up)),
                 ("down", Some(Trigger::Down)),
-                ("overload", None),
+                ("overload", Some(Trigger::Overload)),
                 ("drain", Some(Trigger::Drain)),
             ],
             Self::Lan | Self::Disk | Self::Address | Self::Cpu | Self::Memory | Self::Service => {
@@ -122,7 +122,7 @@ impl Kind {
                 ("startup", Some(Method::Startup)),
                 ("halt", Some(Method::Halt)),
                 ("promote", Some(Method::Promote)),
-                ("demote", None),
+                ("demote", Some(Method::Demote)),
                 ("test", Some(Method::Test)),
                 ("move", Some(Method::Move)),
             ],
@@ -171,6 +171,8 @@ pub enum Trigger {
     Down,
     /// Packages are moved away from a node.
     Drain,
+    /// A node's measured load has reached the threshold.
+    Overload,
 }
 
 /// What a rule can have done to a resource.
@@ -179,6 +181,7 @@ pub(super) enum Method {
     Startup,
     Halt,
     Promote,
+    Demote,
     Test,
     Move,
     Drain,

@@ -17,7 +17,7 @@ use crate::event::EventId;
 use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::id::{GroupIx, NodeIx, PackageIx};
 use crate::load::{Dimensions, Loads};
-use crate::node::{Attributes, Moment, Node, NodeStatus};
+use crate::node::{Attributes, Moment, Node, NodeStatus, Overload};
 use crate::outcome::Accepted;
 use crate::package::{Ban, Instance, Package, Phase};
 use crate::reason::Reason;
@@ -270,6 +270,7 @@ fn node(row: v1::NodeRow) -> Node {
         trail,
         resources,
         maintenance,
+        overload,
     } = row;
     let mut values = Attributes::kept(attributes_removed);
     for (key, value) in &attributes {
@@ -292,6 +293,17 @@ fn node(row: v1::NodeRow) -> Node {
         labels: Arc::new(labels),
         api: Arc::from(api),
         maintenance: maintenance.map(kept),
+        overload: overload.map(
+            |v1::OverloadRow {
+                 since,
+                 event: said,
+                 stuck,
+             }| Overload {
+                since: moment(since),
+                event: said.map(event),
+                stuck,
+            },
+        ),
         attributes: values,
         generation,
         sequence,

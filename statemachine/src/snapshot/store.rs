@@ -7,7 +7,7 @@ use super::v1;
 use crate::cluster::{Cluster, LeaseTail, Maintenance, Member, StartGate};
 use crate::event::EventId;
 use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
-use crate::node::{Moment, Node, NodeStatus};
+use crate::node::{Moment, Node, NodeStatus, Overload};
 use crate::outcome::Accepted;
 use crate::package::{Instance, Package, Phase};
 use crate::resource::Resource;
@@ -137,6 +137,7 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         alone: _,
         resources,
         maintenance,
+        overload,
     } = row;
     v1::NodeRow {
         place,
@@ -170,6 +171,17 @@ fn node(place: u32, row: &Node) -> v1::NodeRow {
         containment: *containment,
         trail: trail.map(event),
         maintenance: maintenance.map(kept),
+        overload: overload.map(
+            |Overload {
+                 since,
+                 event: said,
+                 stuck,
+             }| v1::OverloadRow {
+                since: moment(since),
+                event: said.map(event),
+                stuck,
+            },
+        ),
         resources: resources
             .iter()
             .map(|(need, resource)| {

@@ -164,6 +164,21 @@ pub struct NodeRow {
     /// It is in maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceRow>,
+    /// Its measured load has reached the threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OverloadRow>,
+}
+
+/// A node's measured load has reached the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverloadRow {
+    /// Since when.
+    pub since: MomentRow,
+    /// The event that said so.
+    pub event: Option<EventRow>,
+    /// Nothing more could be shed.
+    pub stuck: bool,
 }
 
 /// A resource of a node.
@@ -508,6 +523,15 @@ pub enum Reason {
     },
     /// The whole cluster is stopped.
     ClusterStopped,
+    /// Its node's measured load has reached the threshold.
+    Shed {
+        /// In which dimension.
+        dimension: String,
+        /// What was measured, less what was being stopped already.
+        measured: u64,
+        /// Of how much.
+        capacity: u64,
+    },
     /// It makes room for a more important package.
     Preempted {
         /// Which.
@@ -555,6 +579,9 @@ pub struct Obstacles {
     /// In maintenance.
     #[serde(default, skip_serializing_if = "is_none_of")]
     pub maintained: u32,
+    /// Overloaded.
+    #[serde(default, skip_serializing_if = "is_none_of")]
+    pub overloaded: u32,
     /// Where a condition, its own or another's, does not allow it.
     #[serde(default, skip_serializing_if = "is_none_of")]
     pub conditions: u32,

@@ -3,7 +3,7 @@
 //! | verb | does |
 //! | --- | --- |
 //! | `create` | the first command of the log |
-//! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait`, `shares` |
+//! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait`, `shares`, `overload`, `resume` |
 //! | `group NAME [kind=free-run|load-share|together] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `rule TEXT`, `rules` | writes down a line of rules; puts all lines since the last time in force |
@@ -14,6 +14,7 @@
 //! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
 //! | `has\|lacks NODE NEED…` | what its daemon says of its resources |
+//! | `measures NODE DIMENSION=N…` | what its daemon measured of its load |
 //! | `says P [score=N] [busy]` | what it says on its control socket |
 //! | `obey` | all daemons do what they are told, until nothing is left to do |
 //! | `wait TIME` | lets time pass; a deadline that is met proposes a tick |
@@ -24,8 +25,8 @@
 use std::fmt::Write as _;
 
 use statemachine::command::{
-    ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords, Maintained, Need,
-    Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
+    Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords,
+    Maintained, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -209,6 +210,16 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             api: "127.0.0.1:4".into(),
             witness: rest.get(1) == Some(&"witness"),
         },
+        "measures" => {
+            let (node, session) = world.session(rest[0]).expect("a node");
+            let measured = pairs(rest).map(|(name, amount)| (name.to_string(), amount.parse().unwrap()));
+            Command::Observe {
+                node,
+                session,
+                sequence: world.state.node(node).unwrap().sequence + 1,
+                observations: vec![Observation::Load(Capacity(measured.collect()))],
+            }
+        }
         "has" | "lacks" => {
             let (node, session) = world.session(rest[0]).expect("a node");
             let observations = rest[1..].iter().map(|need| {
@@ -295,6 +306,8 @@ fn settings(world: &World, rest: &[&str]) -> ClusterSpec {
             "lease" => spec.lease = duration(value),
             "min_nodes" => spec.min_nodes = value.parse().unwrap(),
             "start_wait" => spec.start_wait = duration(value),
+            "overload" => spec.overload = value.parse().unwrap(),
+            "resume" => spec.resume = value.parse().unwrap(),
             "shares" => {
                 spec.shares = match value {
                     "half" => Shares::Half,
