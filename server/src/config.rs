@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use monitor::Monitor;
+pub use monitor::{Measure, MeasureWord, Monitor};
 
 use crate::raft::SNAPSHOT_ENTRIES;
 

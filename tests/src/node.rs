@@ -71,6 +71,12 @@ impl Node {
             join.join(", "),
             options.extra
         );
+        // Several nodes share this machine, so its load is none of theirs.
+        let text = if options.extra.contains("load = ") {
+            text
+        } else {
+            format!("monitor.load = \"none\"\n{text}")
+        };
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
         Ok(Self {
             options,

@@ -157,7 +157,7 @@ fn list(screen: &Screen, nodes: &[&Node], rows: &[Row<'_>]) -> Vec<String> {
         .collect();
     let out: Vec<String> = nodes
         .iter()
-        .filter(|node| node.state != "up" || node.drain || node.maintenance.is_some())
+        .filter(|node| node.state != "up" || node.drain || node.maintenance.is_some() || node.overload)
         .map(|node| head(node).0)
         .collect();
     if !out.is_empty() {
@@ -175,6 +175,7 @@ fn push(screen: &Screen, line: &mut String, text: &str, tone: Tone, width: usize
 fn head(node: &Node) -> (String, Tone) {
     match (node.state.as_str(), node.drain) {
         ("up", _) if node.maintenance.is_some() => (format!("{} (maint)", node.name), Tone::Busy),
+        ("up", _) if node.overload => (format!("{} OVERLOADED", node.name), Tone::Bad),
         ("up", false) => (node.name.clone(), Tone::Strong),
         ("up", true) => (format!("{} (drain)", node.name), Tone::Busy),
         ("lost", _) => (format!("{} LOST", node.name), Tone::Bad),

@@ -16,6 +16,7 @@ fn node(name: &str, state: &str, drain: bool) -> Node {
         state: state.to_owned(),
         drain,
         maintenance: None,
+        overload: false,
         session: None,
         since: String::new(),
         capacity: Default::default(),

@@ -1,5 +1,6 @@
 //! `[cluster]` and `[[group]]`.
 
+use statemachine::cluster::{OVERLOAD_DEFAULT, PER_CENT_MAX, RESUME_DEFAULT};
 use statemachine::id::GroupName;
 
 use super::reader::{Keys, Reader, Table, Value};
@@ -17,10 +18,12 @@ const CLUSTER: Keys = Keys {
         "min_nodes",
         "start_wait",
         "shares",
+        "overload",
+        "resume",
         "rules",
         "rules_file",
     ],
-    later: &["overload", "resume"],
+    later: &[],
 };
 const GROUP: Keys = Keys {
     place: "[[group]]",
@@ -54,6 +57,8 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>, value: Option<&Value<'_>>) -
         min_nodes: 1,
         start_wait: default_start_wait(),
         shares: default_shares(),
+        overload: OVERLOAD_DEFAULT,
+        resume: RESUME_DEFAULT,
         rules: String::new(),
     };
     let Some(table) = value.and_then(|value| reader.table(value, "cluster: expected [cluster] once")) else {
@@ -90,6 +95,17 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>, value: Option<&Value<'_>>) -
         && let Some(formula) = reader.word(value, "shares", &["none", "half", "priority"], &[])
     {
         formula.clone_into(&mut cluster.shares);
+    }
+    if let Some(value) = table.get("overload")
+        && let Some(per_cent) = reader.count(value, "overload", 1..=PER_CENT_MAX)
+    {
+        cluster.overload = per_cent;
+        cluster.resume = cluster.resume.min(per_cent);
+    }
+    if let Some(value) = table.get("resume")
+        && let Some(per_cent) = reader.count(value, "resume", 1..=cluster.overload)
+    {
+        cluster.resume = per_cent;
     }
     cluster.rules = rules::read(reader, &table);
     cluster

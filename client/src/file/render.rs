@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use statemachine::cluster::{OVERLOAD_DEFAULT, RESUME_DEFAULT};
+
 use crate::wire::definition::{
     Config, GroupDefinition, PackageDefinition, ProbeDefinition, RestartDefinition, default_failovers, default_restart,
     default_shares, default_start_timeout, default_start_wait, default_stop_timeout,
@@ -25,6 +27,12 @@ pub fn render(config: &Config) -> String {
     }
     if cluster.shares != default_shares() {
         pair(&mut text, "shares", &quoted(&cluster.shares));
+    }
+    if cluster.overload != OVERLOAD_DEFAULT {
+        pair(&mut text, "overload", &cluster.overload.to_string());
+    }
+    if cluster.resume != RESUME_DEFAULT.min(cluster.overload) {
+        pair(&mut text, "resume", &cluster.resume.to_string());
     }
     if !cluster.rules.is_empty() {
         pair(&mut text, "rules", &quoted_lines(&cluster.rules));

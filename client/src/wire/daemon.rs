@@ -102,6 +102,18 @@ pub struct Renewed {
     /// With the desired set: the resources that packages of the cluster need. The daemon reports how they are on its node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<String>,
+    /// With the desired set: when the node is overloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+}
+
+/// Per cent of a node's capacity, in any dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// At this it is overloaded.
+    pub overload: u32,
+    /// Below this it is so no more.
+    pub resume: u32,
 }
 
 /// An instance that a node is to stop, and whose end is not reported yet.
@@ -173,6 +185,9 @@ pub struct Report {
     /// Links, disks and services of the node that came up or went down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceObservation>,
+    /// The node's measured load, where it has crossed a threshold, or stays above the upper one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<BTreeMap<String, u64>>,
 }
 
 /// A resource of the node.

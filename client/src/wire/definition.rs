@@ -40,6 +40,12 @@ pub struct ClusterDefinition {
     /// How each node's resources are dealt out to its packages by priority: `none`, `half` or `priority`.
     #[serde(default = "default_shares", skip_serializing_if = "is_default_shares")]
     pub shares: String,
+    /// A node whose measured load reaches so many per cent of its capacity stops packages and takes none.
+    #[serde(default = "default_overload")]
+    pub overload: u32,
+    /// It takes packages again once it is below so many per cent.
+    #[serde(default = "default_resume")]
+    pub resume: u32,
     /// Rules: which events have what done (`docs/policies/rules.md`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rules: String,
@@ -194,6 +200,14 @@ pub fn default_cluster_name() -> String {
 pub fn default_lease() -> DurationText {
     DurationText::from_ms(1_000)
 }
+fn default_overload() -> u32 {
+    statemachine::cluster::OVERLOAD_DEFAULT
+}
+
+fn default_resume() -> u32 {
+    statemachine::cluster::RESUME_DEFAULT
+}
+
 /// Resources are not dealt out.
 #[must_use]
 pub fn default_shares() -> String {

@@ -36,6 +36,9 @@ pub struct Node {
     pub session: Option<u64>,
     /// When it came into this state, RFC 3339.
     pub since: String,
+    /// Its measured load has reached the threshold: packages are stopped, and none come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overload: bool,
     /// What it has.
     pub capacity: BTreeMap<String, u64>,
     /// What the plan has put on it.

@@ -61,6 +61,7 @@ pub fn node(state: &State, node: &Node) -> wire::node::Node {
         state: node.status.as_str().to_owned(),
         drain: node.drain,
         maintenance: node.maintenance.map(maintenance),
+        overload: node.overload.is_some(),
         session,
         since: moment(node.since),
         capacity: node.capacity.0.clone(),

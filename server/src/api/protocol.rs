@@ -59,12 +59,14 @@ pub fn report(request: wire::Report) -> Result<Command, String> {
         observations,
         said,
         resources,
+        load,
     } = request;
     let observations = observations
         .into_iter()
         .map(observation)
         .chain(said.into_iter().map(words))
         .chain(resources.into_iter().map(resource))
+        .chain(load.map(|load| Ok(Observation::Load(Capacity(load)))))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Command::Observe {
         node: NodeId(node),
@@ -127,6 +129,10 @@ pub fn renewed(state: &State, request: &wire::Renew, grant: RenewalGrant) -> Opt
             .filter(|_| newer)
             .map(ToString::to_string)
             .collect(),
+        thresholds: newer.then_some(wire::Thresholds {
+            overload: desired.thresholds.0,
+            resume: desired.thresholds.1,
+        }),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::wire::definition::ProbeDefinition;
+use client::wire::duration::DurationText;
 use serde::Deserialize;
 use statemachine::resource::Need;
 
@@ -16,6 +17,44 @@ pub struct Monitor {
     pub disk: Vec<String>,
     /// Services by name, each with the probe that asks it: what packages mean by `service:NAME`.
     pub service: BTreeMap<String, ProbeDefinition>,
+    /// How the node's load is measured.
+    pub load: Measure,
+}
+
+/// How a node's load is measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "load: expected \"machine\", \"none\", or a program, like { exec = [\"/usr/bin/load\"] }"
+)]
+pub enum Measure {
+    /// By a word.
+    Word(MeasureWord),
+    /// By a program.
+    Program {
+        /// It prints one JSON object, like `{\"cpu\": 900}`, in the units of the capacity.
+        exec: Vec<String>,
+        /// How often it is run.
+        #[serde(default = "second")]
+        interval: DurationText,
+    },
+    /// Not said: as the kernel counts it.
+    #[default]
+    Machine,
+}
+
+/// Words for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasureWord {
+    /// As the kernel counts it: busy processors and memory in use, as a part of the capacity.
+    Machine,
+    /// It is not.
+    None,
+}
+
+fn second() -> DurationText {
+    DurationText::from_ms(1_000)
 }
 
 impl Monitor {
@@ -35,6 +74,13 @@ impl Monitor {
     pub(super) fn check(&self) -> Result<(), String> {
         for name in self.names() {
             Need::parse(&name)?;
+        }
+        if let Measure::Program { exec, interval } = &self.load
+            && (exec.is_empty() || interval.ms == 0)
+        {
+            return Err(
+                "load: expected a program and an interval above 0, like { exec = [\"/usr/bin/load\"] }".to_owned(),
+            );
         }
         for (name, probe) in &self.service {
             let kinds = [probe.exec.is_some(), probe.tcp.is_some(), probe.http.is_some()];

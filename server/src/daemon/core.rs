@@ -4,6 +4,7 @@
 //! earlier process forbid it. What it does with each instance is in [`reconcile`](super::reconcile).
 
 mod ending;
+mod measuring;
 mod reporting;
 mod resetting;
 mod session;
@@ -119,6 +120,7 @@ pub struct Daemon {
     /// The deadline after which that was done last: once for each.
     pub(super) reset_after_ns: u64,
     pub(super) watching: watching::Watching,
+    pub(super) measuring: measuring::Measuring,
 }
 
 impl Daemon {
@@ -159,6 +161,7 @@ impl Daemon {
             reset: None,
             reset_after_ns: 0,
             watching: watching::Watching::default(),
+            measuring: measuring::Measuring::default(),
         };
         let mut actions = Vec::new();
         match found {
@@ -317,6 +320,7 @@ pub fn step(daemon: &mut Daemon, now_ns: u64, event: DaemonEvent) -> Vec<DaemonA
         DaemonEvent::Gone { key, process } => daemon.gone(&key, process, now_ns),
         DaemonEvent::Probed { key, serial, error } => daemon.probed(&key, serial, error, now_ns, &mut actions),
         DaemonEvent::Looked(found) => daemon.looked(found),
+        DaemonEvent::Measured(load) => daemon.measured(load, now_ns),
         DaemonEvent::Stop => {
             daemon.ending = Some(Ending::Leave {
                 until_ns: None,

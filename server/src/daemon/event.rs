@@ -110,6 +110,8 @@ pub enum DaemonEvent {
     },
     /// Links, disks and services of this node were looked at; those that are another way than they were.
     Looked(BTreeMap<String, Condition>),
+    /// The node's load was measured.
+    Measured(BTreeMap<String, u64>),
     /// Stop everything in order and leave.
     Stop,
     /// Let everything run on: another daemon follows at once.

@@ -164,7 +164,12 @@ impl Loop {
         let link = ServerLink::new(sender.clone()).context("can't make the HTTP client")?;
         let (watched, receiver) = watch::channel(None);
         tokio::spawn(link.clone().hints(receiver));
-        let resources = Resources::begin(link.http(), &sender, &config.monitor.service);
+        let resources = Resources::begin(
+            link.http(),
+            &sender,
+            &config.monitor,
+            &capacity::capacity(&config.capacity),
+        );
         let agent = ExecAgent::new(config.run_dir(), sender);
         Ok(Self {
             config: config.clone(),

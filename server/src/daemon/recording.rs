@@ -282,6 +282,7 @@ mod tests {
                 stopping: Vec::new(),
                 servers: Vec::new(),
                 watch: Vec::new(),
+                thresholds: None,
             }),
         }
     }

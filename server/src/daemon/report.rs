@@ -18,17 +18,20 @@ pub struct Numbered {
     pub said: Vec<InstanceSaid>,
     /// Links, disks and services of the node.
     pub resources: Vec<ResourceObservation>,
+    /// The node's measured load, where the manager is to know of it.
+    pub load: Option<BTreeMap<String, u64>>,
 }
 
 /// The queue. One report is under way at a time, so order is kept and at most one is ever in doubt.
 ///
 /// It is bounded by coalescing: of one instance it holds at most one observation of each state, and its last words; of
-/// one resource its last state.
+/// one resource its last state; of the load the last measurement.
 #[derive(Debug, Default)]
 pub struct Reports {
     waiting: Vec<InstanceObservation>,
     said: BTreeMap<(String, u64), InstanceSaid>,
     resources: BTreeMap<String, ResourceObservation>,
+    load: Option<BTreeMap<String, u64>>,
     under_way: Option<Numbered>,
     last: u64,
 }
@@ -43,11 +46,13 @@ impl Reports {
             observations: Vec::new(),
             said: Vec::new(),
             resources: Vec::new(),
+            load: None,
         });
         Self {
             waiting: Vec::new(),
             said: BTreeMap::new(),
             resources: BTreeMap::new(),
+            load: None,
             under_way,
             last,
         }
@@ -77,6 +82,11 @@ impl Reports {
         self.resources.insert(seen.resource.clone(), seen);
     }
 
+    /// Adds what was measured of the node's load: it replaces what was not sent yet.
+    pub fn push_load(&mut self, load: BTreeMap<String, u64>) {
+        self.load = Some(load);
+    }
+
     /// The report to send now: the one in doubt, or the next. Its number must be recorded before it is sent.
     pub fn next_report(&mut self) -> Option<&Numbered> {
         if self.under_way.is_none() && !self.nothing_waits() {
@@ -94,6 +104,7 @@ impl Reports {
                 said,
                 // As many as there are needs in a cluster, which has its own limit.
                 resources: std::mem::take(&mut self.resources).into_values().collect(),
+                load: self.load.take(),
             });
         }
         self.under_way.as_ref()
@@ -120,7 +131,7 @@ impl Reports {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.waiting.is_empty() && self.said.is_empty() && self.resources.is_empty()
+        self.waiting.is_empty() && self.said.is_empty() && self.resources.is_empty() && self.load.is_none()
     }
 
     /// Whether the end of this instance is still on its way.
@@ -218,6 +229,7 @@ mod tests {
                 observations: Vec::new(),
                 said: Vec::new(),
                 resources: Vec::new(),
+                load: None,
             })
         );
         reports.answered(5);

@@ -5,16 +5,17 @@
 
 mod disk;
 mod link;
+mod load;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use client::wire::definition::ProbeDefinition;
 use tokio::sync::{mpsc, watch};
 
 use super::core::Condition;
 use super::event::DaemonEvent;
+use crate::config::Monitor;
 
 /// How often links and disks are looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -27,16 +28,19 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Looks at nothing yet. `services` are the probes that the node file names.
+    /// Looks at no resource yet, and measures the load as the node file says.
     #[must_use]
     pub fn begin(
         http: &reqwest::Client,
         events: &mpsc::Sender<DaemonEvent>,
-        services: &BTreeMap<String, ProbeDefinition>,
+        monitor: &Monitor,
+        capacity: &BTreeMap<String, u64>,
     ) -> Self {
         let (names, receiver) = watch::channel(BTreeSet::new());
         tokio::spawn(look_at_machine(receiver.clone(), events.clone()));
-        tokio::spawn(service::look(receiver, events.clone(), http.clone(), services.clone()));
+        let services = monitor.service.clone();
+        tokio::spawn(service::look(receiver, events.clone(), http.clone(), services));
+        tokio::spawn(load::measure(monitor.load.clone(), capacity.clone(), events.clone()));
         Self { names }
     }
 

@@ -12,6 +12,7 @@ use client::wire::definition::{
 use client::wire::duration::DurationText;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use statemachine::cluster::{OVERLOAD_DEFAULT, RESUME_DEFAULT};
 use tokio::process::{Child, Command};
 
 use super::ports::NodePorts;
@@ -56,7 +57,9 @@ impl DevNode {
              data_dir = {:?}\n\
              api = {api:?}\n\
              peer = [{peer:?}]\n\
-             join = [{}]\n",
+             join = [{}]\n\
+             # All nodes of this cluster share one machine, so its load is none of theirs.\n\
+             monitor.load = \"none\"\n",
             data_dir.display().to_string(),
             join.join(", ")
         );
@@ -187,6 +190,8 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
             min_nodes: 1,
             start_wait: default_start_wait(),
             shares: default_shares(),
+            overload: OVERLOAD_DEFAULT,
+            resume: RESUME_DEFAULT,
             rules: String::new(),
         },
         groups: vec![GroupDefinition {

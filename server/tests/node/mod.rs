@@ -344,6 +344,7 @@ async fn renew(State(shared): State<Shared>, Json(request): Json<Renew>) -> Resp
         stopping: Vec::new(),
         servers: Vec::new(),
         watch: Vec::new(),
+        thresholds: None,
     })
     .into_response()
 }

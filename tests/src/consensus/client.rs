@@ -152,6 +152,8 @@ impl Simulation {
                 min_nodes: 1 + u32::try_from(draw % 3).unwrap_or(0),
                 start_wait: Millis(draw % 5000),
                 shares: Shares::None,
+                overload: 100,
+                resume: 85,
             })],
         });
         What::Write(Box::new(Proposal {

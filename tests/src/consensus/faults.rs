@@ -325,6 +325,8 @@ impl Simulation {
             min_nodes: 1,
             start_wait: Millis(1000),
             shares: Shares::None,
+            overload: 100,
+            resume: 85,
         };
         let proposal = Proposal {
             request: None,

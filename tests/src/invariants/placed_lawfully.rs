@@ -121,6 +121,7 @@ mod tests {
                 state: "up".to_owned(),
                 drain: false,
                 maintenance: None,
+                overload: false,
                 session: None,
                 since: String::new(),
                 capacity: BTreeMap::from([("cpu".to_owned(), 10)]),

@@ -117,6 +117,8 @@ fn cluster(lease: u64) -> ConfigChange {
         min_nodes: 2,
         start_wait: Millis(lease * 5),
         shares: Shares::None,
+        overload: 100,
+        resume: 85,
     })
 }
 

@@ -18,6 +18,7 @@ mod needs;
 mod no_quorum;
 mod node_killed;
 mod nothing_left;
+mod overload;
 mod own_program;
 mod package_killed;
 mod placement;

@@ -1,6 +1,7 @@
 //! `[cluster]` between the wire and the core.
 
 use client::wire::definition as wire;
+use statemachine::cluster::{OVERLOAD_DEFAULT, RESUME_DEFAULT};
 use statemachine::command as core;
 
 use super::{millis, text};
@@ -13,6 +14,8 @@ pub fn default_cluster() -> wire::ClusterDefinition {
         min_nodes: 1,
         start_wait: wire::default_start_wait(),
         shares: wire::default_shares(),
+        overload: OVERLOAD_DEFAULT,
+        resume: RESUME_DEFAULT,
         rules: String::new(),
     }
 }
@@ -29,6 +32,8 @@ pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::Cluste
         min_nodes,
         start_wait,
         shares,
+        overload,
+        resume,
         // A change of its own: rules are checked against all that is defined.
         rules: _,
     } = cluster;
@@ -43,6 +48,8 @@ pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::Cluste
             // The file's check knows no other word.
             _ => core::Shares::None,
         },
+        overload: *overload,
+        resume: *resume,
     }
 }
 
@@ -53,6 +60,8 @@ pub(super) fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire:
         min_nodes,
         start_wait,
         shares,
+        overload,
+        resume,
     } = cluster;
     wire::ClusterDefinition {
         name: name.clone(),
@@ -65,6 +74,8 @@ pub(super) fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire:
             core::Shares::Priority => "priority",
         }
         .to_owned(),
+        overload: *overload,
+        resume: *resume,
         rules: rules.to_owned(),
     }
 }

@@ -28,6 +28,7 @@ impl Daemon {
             observations: report.observations.clone(),
             said: report.said.clone(),
             resources: report.resources.clone(),
+            load: report.load.clone(),
         };
         self.report_ns = None;
         if request.sequence != before {

@@ -152,6 +152,7 @@ impl Daemon {
             stopping,
             servers,
             watch,
+            thresholds,
         } = answer;
         if self.phase != Phase::Serving {
             return;
@@ -175,6 +176,7 @@ impl Daemon {
                 self.take_desired(desired, generation, now_ns);
                 self.answer_for(stopping);
                 self.take_needed(watch, actions);
+                self.take_thresholds(thresholds);
             }
             _ => {}
         }

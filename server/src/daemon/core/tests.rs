@@ -133,6 +133,7 @@ fn renewed(nonce: u64, generation: u64, desired: Vec<DesiredInstance>) -> Renewe
         stopping: Vec::new(),
         servers: Vec::new(),
         watch: Vec::new(),
+        thresholds: None,
     }
 }
 

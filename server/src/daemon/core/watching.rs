@@ -63,6 +63,7 @@ impl Daemon {
     /// A new session knows nothing of them.
     pub(in crate::daemon) fn forget_told(&mut self) {
         self.watching.told.clear();
+        self.measuring.forget_told();
     }
 
     /// Puts what the manager does not know yet into the next report.

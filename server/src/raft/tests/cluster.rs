@@ -101,6 +101,8 @@ pub(super) fn configure(key: &str, min_nodes: u32) -> Proposal {
         min_nodes,
         start_wait: Millis(1000),
         shares: Shares::None,
+        overload: 100,
+        resume: 85,
     };
     Proposal {
         request: Some(RequestId {

@@ -119,3 +119,69 @@ fn words_reach_the_manager_at_once_and_then_not_in_each_others_heels() {
     let later = step(&mut daemon, now + 1_000 * MS, DaemonEvent::Tick);
     assert_eq!(reports(&later)[0].said, [told(8)], "the newest only");
 }
+
+fn measured(daemon: &mut Daemon, cpu: u64, now: u64) -> Vec<DaemonAction> {
+    let load = BTreeMap::from([("cpu".to_owned(), cpu)]);
+    step(daemon, now, DaemonEvent::Measured(load))
+}
+
+/// The manager hears of a load that stays above the threshold, again while it does, and once when it is low again.
+#[test]
+fn a_load_is_told_at_its_crossings() {
+    let mut daemon = serving();
+    let answered_ns = daemon.next_renewal_ns;
+    let actions = step(&mut daemon, answered_ns, DaemonEvent::Tick);
+    let answer = Renewed {
+        thresholds: Some(client::wire::daemon::Thresholds {
+            overload: 100,
+            resume: 85,
+        }),
+        ..renewed(last_nonce(&actions).unwrap(), 1, Vec::new())
+    };
+    let event = DaemonEvent::Renewed {
+        server: "a:1".to_owned(),
+        answer: Box::new(answer),
+    };
+    step(&mut daemon, answered_ns, event);
+    let capacity = daemon.facts.capacity["cpu"];
+    let told = |actions: &[DaemonAction]| -> Vec<u64> {
+        reports(actions)
+            .iter()
+            .filter_map(|report| Some(report.load.as_ref()?["cpu"]))
+            .collect()
+    };
+    let now = answered_ns;
+    for _ in 0..2 {
+        assert!(
+            told(&measured(&mut daemon, capacity, now)).is_empty(),
+            "a peak is no load"
+        );
+    }
+    assert!(told(&measured(&mut daemon, 0, now)).is_empty());
+    for _ in 0..2 {
+        assert!(told(&measured(&mut daemon, capacity, now)).is_empty());
+    }
+    assert_eq!(told(&measured(&mut daemon, capacity, now)), [capacity]);
+    answered(&mut daemon, 1);
+    assert!(told(&measured(&mut daemon, capacity, now)).is_empty(), "no stream");
+    assert_eq!(
+        told(&measured(&mut daemon, capacity + 1, now + 5_000 * MS)),
+        [capacity + 1]
+    );
+    answered(&mut daemon, 2);
+    // Between the thresholds nothing is said, below the lower one once.
+    for _ in 0..5 {
+        assert!(told(&measured(&mut daemon, capacity * 9 / 10, now + 5_001 * MS)).is_empty());
+    }
+    for _ in 0..2 {
+        assert!(told(&measured(&mut daemon, capacity / 2, now + 5_002 * MS)).is_empty());
+    }
+    assert_eq!(
+        told(&measured(&mut daemon, capacity / 2, now + 5_003 * MS)),
+        [capacity / 2]
+    );
+    answered(&mut daemon, 3);
+    for _ in 0..5 {
+        assert!(told(&measured(&mut daemon, capacity / 2, now + 5_004 * MS)).is_empty());
+    }
+}
