@@ -28,14 +28,15 @@ fn definitions() -> String {
 }
 
 fn wait_on(cluster: &Cluster, package: &str, node: &str) -> anyhow::Result<()> {
-    wait_for(&format!("{package} on {node}"), START_LIMIT, || {
+    let there = wait_for(&format!("{package} on {node}"), START_LIMIT, || {
         let now = cluster.running(package, "active")?;
         if now.node == node {
             Ok(())
         } else {
             Err(format!("{now:?}"))
         }
-    })
+    });
+    Ok(there?)
 }
 
 /// The patent's data, both scenarios, with a program that says what each node measures.

@@ -143,7 +143,8 @@ fn a_load_is_told_at_its_crossings() {
         answer: Box::new(answer),
     };
     step(&mut daemon, answered_ns, event);
-    let capacity = daemon.facts.capacity["cpu"];
+    let capacity = 1_000;
+    daemon.facts.capacity.insert("cpu".to_owned(), capacity);
     let told = |actions: &[DaemonAction]| -> Vec<u64> {
         reports(actions)
             .iter()
