@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
 use crate::transport::{PATIENCE, Payload, Request, Transport};
-use crate::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance};
+use crate::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance, SetMode};
 use crate::wire::definition::Config;
 use crate::wire::error::Problem;
 use crate::wire::event::Events;
@@ -280,6 +280,13 @@ impl Client {
             wait,
         )
         .await
+    }
+
+    /// `POST /v1/packages/P/mode`: runs it in a mode of the users' own.
+    pub async fn set_mode(&self, package: &str, mode: &str, wait: Wait) -> Result<Answer<Done>, ClientError> {
+        let payload = json(&SetMode { mode: mode.to_owned() })?;
+        self.change(Method::POST, &["v1", "packages", package, "mode"], payload, wait)
+            .await
     }
 
     /// `POST /v1/packages/P/demote`: the fittest standby of its group takes over.

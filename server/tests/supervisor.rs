@@ -33,6 +33,7 @@ impl Supervised {
             start: 1,
             epoch: 1,
             mode: "active".to_owned(),
+            own_mode: None,
             output: "released".to_owned(),
             command: command.iter().map(|part| (*part).to_owned()).collect(),
             env: BTreeMap::from([("PATH".to_owned(), std::env::var("PATH").unwrap())]),

@@ -7,6 +7,7 @@
 
 pub use crate::log::v1::{
     Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, GroupKind, GroupSpec, InstanceReport,
-    InstanceState, InstanceWords, Load, Maintained, Mode, Need, Observation, OnQuorumLoss, Output, PackageSpec,
-    ProbeKind, ProbeSpec, RegisterNode, RequestId, ResourceKind, ResourceReport, RestartSpec, RunSpec, Shares, Wish,
+    InstanceState, InstanceWords, Load, Maintained, Mode, ModeSpec, Need, Observation, OnQuorumLoss, Output,
+    PackageSpec, ProbeKind, ProbeSpec, RegisterNode, RequestId, ResourceKind, ResourceReport, RestartSpec, RunSpec,
+    Shares, Wish,
 };

@@ -40,6 +40,8 @@ pub struct DesiredInstance {
     pub epoch: Epoch,
     /// What it is to be.
     pub mode: Mode,
+    /// The mode of the users' own of which the package is told instead.
+    pub own_mode: Option<Arc<str>>,
     /// Whether what it sends reaches the outside.
     pub output: Output,
     /// Wait this long before starting it.
@@ -81,6 +83,7 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             start: instance.start,
             epoch: instance.epoch,
             mode: instance.mode,
+            own_mode: instance.own_mode.clone(),
             output: instance.output(),
             delay: instance.delay,
             deadline: instance.spec.on_quorum_loss != OnQuorumLoss::Freeze,

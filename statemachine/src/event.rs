@@ -7,6 +7,7 @@ mod text;
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use crate::command::{EndCause, Maintained, Mode, Output, Wish};
 use crate::digest::{Feed, Hasher};
@@ -147,6 +148,8 @@ pub enum EventKind {
         after: Placement,
         /// In a free-run group, where all are active: whether its output is released.
         output: Option<Output>,
+        /// The mode of the users' own that this is.
+        own_mode: Option<Arc<str>>,
     },
     /// A standby was told to be active, in place; in a free-run group its output is released.
     Promoted {
@@ -165,6 +168,8 @@ pub enum EventKind {
         epoch: Epoch,
         /// In a free-run group, where all are active: whether its output is released.
         output: Option<Output>,
+        /// The mode of the users' own that this is.
+        own_mode: Option<Arc<str>>,
     },
     /// It was taken out of its node's desired set.
     Stopping {
@@ -257,6 +262,8 @@ pub enum EventKind {
     ClusterStopping { instances: u32 },
     /// What is to run is started again.
     ClusterStarting,
+    /// A package is to run in a mode of the users' own.
+    ModeWished { package: PackageName, mode: String },
     /// An active package is to become a standby.
     DemoteWished { package: PackageName },
     /// Packages move to where they would rather be.

@@ -171,7 +171,7 @@ fn fitness_words(instance: &Instance) -> String {
 
 /// The mode of an instance in words, with its output where all of its group are active.
 fn manner(state: &State, package: &Package, instance: &Instance) -> String {
-    let mode = mode_word(instance.mode);
+    let mode = instance.mode_name();
     if instance.mode == Mode::Active && runs_free(state, package) {
         format!("{mode} with its output {}", output_word(instance.output))
     } else {
@@ -287,6 +287,7 @@ fn next_of_idle(name: &PackageName, idle: &Reason) -> String {
         | Reason::NoRoom
         | Reason::Surplus { .. }
         | Reason::ModeChange { .. }
+        | Reason::OwnMode { .. }
         | Reason::Preempted { .. }
         | Reason::Unmet { .. }
         | Reason::Excluded { .. }

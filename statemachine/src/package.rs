@@ -53,6 +53,8 @@ pub struct Package {
     pub revision: Index,
     /// What it is to do.
     pub wish: Wish,
+    /// Where it is to run in test: the mode of the users' own that it is to have instead.
+    pub own_mode: Option<Arc<str>>,
     /// It was removed, and is gone once its instance has ended.
     pub removing: bool,
     /// Its group.
@@ -126,6 +128,8 @@ pub struct Instance {
     pub score: Option<i64>,
     /// It said that it is busy: shedding passes it over.
     pub busy: bool,
+    /// The mode of the users' own in which it is; then `mode` is test, of which such a mode is a kind.
+    pub own_mode: Option<Arc<str>>,
     /// It has its place in its together group and its turn has not come: its node is not told of it yet.
     pub held: bool,
 }
@@ -228,6 +232,12 @@ impl Instance {
             spare: !self.holds_unit(),
             rank: package.rank(),
         }
+    }
+
+    /// The word for its mode.
+    #[must_use]
+    pub fn mode_name(&self) -> &str {
+        self.own_mode.as_deref().unwrap_or(crate::event::mode_word(self.mode))
     }
 
     /// Whether what it sends reaches the outside.
@@ -349,6 +359,7 @@ impl Feed for Package {
             changed,
             revision,
             wish,
+            own_mode,
             removing,
             group,
             load,
@@ -382,6 +393,11 @@ impl Feed for Package {
         if let Some(maintenance) = maintenance {
             hasher.word(0x6d61_696e_7400);
             maintenance.feed(hasher);
+        }
+        // The same of modes.
+        if let Some(own_mode) = own_mode {
+            hasher.word(0x6d6f_6465_0000);
+            own_mode.feed(hasher);
         }
         // Fed only where there is one, so that logs from before there were claims keep their digests.
         if let Some(claim) = claim {
@@ -422,6 +438,7 @@ impl Feed for Instance {
             output: _,
             score,
             busy,
+            own_mode,
             held,
         } = self;
         node.feed(hasher);
@@ -448,6 +465,10 @@ impl Feed for Instance {
         }
         if *held {
             hasher.word(4);
+        }
+        if let Some(own_mode) = own_mode {
+            hasher.word(5);
+            own_mode.feed(hasher);
         }
     }
 }

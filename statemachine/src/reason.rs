@@ -37,6 +37,7 @@ impl Reason {
             | Self::NoRoom
             | Self::Surplus { .. }
             | Self::ModeChange { .. }
+            | Self::OwnMode { .. }
             | Self::Preempted { .. }
             | Self::Unmet { .. }
             | Self::Excluded { .. }
@@ -64,6 +65,7 @@ impl Reason {
             | Self::NoRoom
             | Self::Surplus { .. }
             | Self::ModeChange { .. }
+            | Self::OwnMode { .. }
             | Self::Preempted { .. }
             | Self::Unmet { .. }
             | Self::Excluded { .. }
@@ -78,7 +80,7 @@ impl Reason {
     #[must_use]
     pub(crate) fn returns(&self) -> bool {
         match self {
-            Self::Redefined | Self::Promoted { .. } | Self::ModeChange { .. } => true,
+            Self::Redefined | Self::Promoted { .. } | Self::ModeChange { .. } | Self::OwnMode { .. } => true,
             Self::Stopped
             | Self::ClusterStopped
             | Self::Removed
@@ -172,6 +174,7 @@ impl fmt::Display for Reason {
                 f,
                 "it ended on {node}, which is in maintenance: nothing is started for it before `maintenance off --node {node}`"
             ),
+            Self::OwnMode { mode } => write!(f, "it is to run {mode}"),
             Self::ModeChange { to } => write!(f, "it is to run {}", crate::event::mode_word(*to)),
             Self::Preempted { by } => write!(f, "it makes room for {by}, which is more important"),
             Self::Unmet { condition } => write!(f, "its condition does not hold any more: {condition}"),

@@ -79,6 +79,7 @@ fn samples() -> BTreeMap<&'static str, Command> {
         shares: Shares::None,
         overload: 100,
         resume: 85,
+        modes: vec![],
     };
     let report = |state| {
         Observation::Instance(InstanceReport {
@@ -311,6 +312,13 @@ fn samples() -> BTreeMap<&'static str, Command> {
         ("stop-cluster", Command::StopCluster),
         ("start-cluster", Command::StartCluster),
         ("demote", Command::Demote { package: name("a") }),
+        (
+            "set-mode",
+            Command::SetMode {
+                package: name("a"),
+                mode: "training".into(),
+            },
+        ),
         ("rebalance", Command::Rebalance { at_most: 100 }),
         (
             "configure-shares",

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use statemachine::cluster::StartGate;
 use statemachine::command::{
     Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceReport, InstanceState,
-    InstanceWords, Maintained, Mode, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares,
-    Wish,
+    InstanceWords, Maintained, Mode, ModeSpec, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec,
+    Shares, Wish,
 };
 use statemachine::event::{Event, EventKind};
 use statemachine::group::{Health, Ownership};
@@ -151,7 +151,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0u8..4, any::<bool>()).prop_map(|(node, drain)| Step::Drain { node, drain }),
         3 => (0u8..11, prop::bool::weighted(0.4), 0u8..200).prop_map(
             |(what, on, seconds)| Step::Maintain { what, on, seconds }),
-        2 => (0u8..4).prop_map(|what| Step::Whole { what }),
+        2 => (0u8..6).prop_map(|what| Step::Whole { what }),
         3 => (0u8..4, any::<u8>()).prop_map(|(node, cpu)| Step::Measure { node, cpu }),
         2 => small.clone().prop_map(|package| Step::Demote { package }),
         1 => (0u8..4, 0u8..70).prop_map(|(node, seconds)| Step::Extend { node, seconds }),
@@ -277,6 +277,10 @@ fn take(world: &mut World, step: &Step) {
             })
         }
         Step::Measure { node, cpu } => measured(world, node, cpu),
+        Step::Whole { what: 4.. } => Some(Command::SetMode {
+            package: package_name(1),
+            mode: "training".into(),
+        }),
         Step::Whole { what } => Some(match what {
             0 => Command::StopCluster,
             1 | 2 => Command::StartCluster,
@@ -405,6 +409,11 @@ fn definition(world: &World, step: &Step) -> Option<Command> {
             shares: Shares::Priority,
             overload: 100,
             resume: 85,
+            modes: vec![ModeSpec {
+                name: "training".into(),
+                from: vec!["stopped".into(), "standby".into(), "test".into()],
+                to: vec!["stopped".into(), "active".into()],
+            }],
         })),
         _ => return None,
     })

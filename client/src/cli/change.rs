@@ -193,6 +193,32 @@ pub(crate) async fn resume(
     Ok(())
 }
 
+/// `mode PACKAGE MODE`.
+pub(crate) async fn set_mode(
+    screen: &Screen,
+    client: &Client,
+    package: &str,
+    mode: &str,
+    options: &ChangeOptions,
+) -> Result<(), Failure> {
+    let request = PlanRequest::Mode {
+        package: package.to_owned(),
+        mode: mode.to_owned(),
+    };
+    let work = client.set_mode(package, mode, options.wait.wait());
+    run(
+        screen,
+        client,
+        request,
+        options,
+        &format!("starting {package} in mode {mode}"),
+        work,
+    )
+    .await?;
+    screen.next(&[format!("paceline start {package}    have it run as the plan chooses")]);
+    Ok(())
+}
+
 /// `demote PACKAGE`.
 pub(crate) async fn demote(
     screen: &Screen,

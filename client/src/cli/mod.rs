@@ -160,6 +160,15 @@ pub enum Command {
         #[command(flatten)]
         options: ChangeOptions,
     },
+    /// Have a package run in a mode of your own, as `[[mode]]` defines it: never active, its output inhibited.
+    Mode {
+        /// The package.
+        package: String,
+        /// The mode.
+        mode: String,
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
     /// Make an active package a standby: the fittest standby of its group takes over.
     Demote {
         /// The active package.
@@ -436,6 +445,7 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Promote { package, options } => change::promote(screen, client, &package, &options).await,
         Command::Move { package, to, options } => change::move_to(screen, client, &package, &to, &options).await,
         Command::Clear { package, options } => change::clear(screen, client, &package, &options).await,
+        Command::Mode { package, mode, options } => change::set_mode(screen, client, &package, &mode, &options).await,
         Command::Demote { package, options } => change::demote(screen, client, &package, &options).await,
         Command::Maintenance { action } => match action {
             MaintenanceAction::On { scope, length } => {

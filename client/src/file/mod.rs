@@ -7,6 +7,7 @@
 mod check;
 mod cluster;
 mod condition;
+mod modes;
 mod package;
 mod reader;
 mod relations;
@@ -25,8 +26,8 @@ use reader::{Keys, Reader, Table};
 /// Keys at the top of a cluster file.
 const TOP: Keys = Keys {
     place: "the file",
-    known: &["cluster", "group", "package"],
-    later: &["mode"],
+    known: &["cluster", "mode", "group", "package"],
+    later: &[],
 };
 
 /// Reads a cluster file.
@@ -46,6 +47,8 @@ pub fn parse(text: &str) -> Result<Config, Vec<FileError>> {
     reader.check_keys(&top, &TOP);
 
     let cluster = cluster::read_cluster(&mut reader, top.get("cluster"));
+    let tables = list(&mut reader, &top, "mode");
+    let modes = modes::read(&mut reader, &tables);
     let groups: Vec<_> = list(&mut reader, &top, "group")
         .into_iter()
         .map(|table| cluster::read_group(&mut reader, &table))
@@ -59,6 +62,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<FileError>> {
 
     let config = Config {
         cluster,
+        modes,
         groups: groups.into_iter().map(|group| group.definition).collect(),
         packages: packages.into_iter().map(|package| package.definition).collect(),
     };

@@ -37,6 +37,14 @@ pub fn render(config: &Config) -> String {
     if !cluster.rules.is_empty() {
         pair(&mut text, "rules", &quoted_lines(&cluster.rules));
     }
+    for mode in &config.modes {
+        line(&mut text, "\n[[mode]]");
+        pair(&mut text, "name", &quoted(&mode.name));
+        for (key, words) in [("from", &mode.from), ("to", &mode.to)] {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            pair(&mut text, key, &format!("[{}]", words.join(", ")));
+        }
+    }
     for group in &config.groups {
         render_group(&mut text, group);
     }

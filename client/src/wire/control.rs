@@ -13,6 +13,14 @@ pub struct MoveTo {
     pub to: String,
 }
 
+/// `POST /v1/packages/P/mode`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetMode {
+    /// One of the cluster's own modes.
+    pub mode: String,
+}
+
 /// `POST /v1/nodes/N/confirm-down`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

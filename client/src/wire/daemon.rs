@@ -136,6 +136,9 @@ pub struct DesiredInstance {
     pub epoch: u64,
     /// `standby`, `active` or `test`.
     pub mode: String,
+    /// The mode of the users' own of which the package is told instead of `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_mode: Option<String>,
     /// `released` or `inhibited`.
     pub output: String,
     /// Wait this long before starting it (back-off after failures).

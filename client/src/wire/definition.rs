@@ -13,6 +13,9 @@ use super::duration::DurationText;
 pub struct Config {
     /// Settings of the whole cluster.
     pub cluster: ClusterDefinition,
+    /// Modes of the users' own, beside those that every package has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<ModeDefinition>,
     /// Groups, in the order of definition.
     #[serde(default)]
     pub groups: Vec<GroupDefinition>,
@@ -49,6 +52,18 @@ pub struct ClusterDefinition {
     /// Rules: which events have what done (`docs/policies/rules.md`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rules: String,
+}
+
+/// A mode of the users' own: an instance in it is never active, never promoted, and its output is inhibited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModeDefinition {
+    /// Its name.
+    pub name: String,
+    /// From which modes a package may come into it: `stopped`, `standby`, `active`, `test`, or another of these.
+    pub from: Vec<String>,
+    /// Into which it may go from it.
+    pub to: Vec<String>,
 }
 
 /// A group's definition.

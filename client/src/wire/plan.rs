@@ -59,6 +59,13 @@ pub enum PlanRequest {
         /// Which.
         package: String,
     },
+    /// A package is run in a mode of the users' own.
+    Mode {
+        /// Which.
+        package: String,
+        /// In which mode.
+        mode: String,
+    },
     /// A package's failures are forgotten.
     Clear {
         /// Which.

@@ -113,6 +113,7 @@ pub fn check_package(state: &Cluster, package: &PackageDefinition) -> Result<(),
         packages.extend(definition::others_of_group(state, package));
     }
     client::file::check(&Config {
+        modes: Vec::new(),
         cluster: definition::default_cluster(),
         groups: state
             .groups()

@@ -129,7 +129,7 @@ pub fn reason(state: &State, package: &Package) -> String {
     } else {
         ""
     };
-    let mode = format!("{}{inhibited}", mode_text(instance.mode));
+    let mode = format!("{}{inhibited}", instance.mode_name());
     match &instance.phase {
         Phase::Starting if instance.delay.0 > 0 => {
             format!(
@@ -203,7 +203,10 @@ fn instance(state: &State, instance: &Instance) -> wire::package::Instance {
         Phase::Stopping { .. } => ("stopping", Some(instance.mode)),
         Phase::Stranded => ("stranded", Some(instance.mode)),
     };
-    let word = |mode: Option<Mode>| mode.map_or("stopped", mode_text).to_owned();
+    let word = |mode: Option<Mode>| match (mode, &instance.own_mode) {
+        (Some(Mode::Test), Some(own)) => own.to_string(),
+        (mode, _) => mode.map_or("stopped", mode_text).to_owned(),
+    };
     wire::package::Instance {
         node: state
             .node_at(instance.node)

@@ -15,7 +15,7 @@ use statemachine::id::{GroupName, NodeName, PackageName};
 use statemachine::state::State;
 use statemachine::time::Millis;
 
-use cluster::{cluster_to_core, cluster_to_wire};
+use cluster::{cluster_to_core, cluster_to_wire, modes_to_wire};
 pub use cluster::{default_cluster, default_cluster_spec};
 pub(super) use parts::kind_text;
 pub use parts::probe_to_wire;
@@ -53,7 +53,7 @@ impl Faults {
 pub fn changes(state: &State, config: &wire::Config) -> Result<Vec<ConfigChange>, Vec<FileError>> {
     let mut faults = Faults::default();
     let mut changes = Vec::new();
-    let cluster = cluster_to_core(&config.cluster);
+    let cluster = cluster_to_core(&config.cluster, &config.modes);
     if state.cluster().is_none_or(|present| present.spec != cluster) {
         changes.push(ConfigChange::PutCluster(cluster));
     }
@@ -183,6 +183,7 @@ pub fn config_to_wire(state: &State) -> wire::Config {
     }
     wire::Config {
         cluster,
+        modes: state.cluster().map_or_else(Vec::new, |row| modes_to_wire(&row.spec)),
         groups: state.groups().map(|group| group_to_wire(&group.spec)).collect(),
         packages,
     }

@@ -1,7 +1,7 @@
 //! Packages and groups: what they are, why, and what they are told to do.
 
 use axum::extract::State;
-use client::wire::control::MoveTo;
+use client::wire::control::{MoveTo, SetMode};
 use client::wire::definition::PackageDefinition;
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::Done;
@@ -160,6 +160,22 @@ pub async fn promote(State(api): State<Api>, Path(name): Path<String>, terms: Te
         }
     })
     .await
+}
+
+/// `POST /v1/packages/P/mode`: runs it in a mode of the users' own.
+pub async fn mode(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    terms: Terms,
+    Body(asked): Body<SetMode>,
+) -> Answered<Done> {
+    let package = find(&api.raft().state(), &name)?.spec.name.clone();
+    let names = [package.clone()];
+    let command = Command::SetMode {
+        package,
+        mode: asked.mode,
+    };
+    api.control(&terms, command, |state| all_settled(state, &names)).await
 }
 
 /// `POST /v1/packages/P/demote`: its group's fittest standby takes over.

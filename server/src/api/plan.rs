@@ -66,6 +66,10 @@ fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiEr
         PlanRequest::Demote { package } => vec![Command::Demote {
             package: package_name(state, &package)?,
         }],
+        PlanRequest::Mode { package, mode } => vec![Command::SetMode {
+            package: package_name(state, &package)?,
+            mode,
+        }],
         PlanRequest::Clear { package } => vec![Command::Clear {
             package: package_name(state, &package)?,
         }],

@@ -1,6 +1,6 @@
 //! The table of all requests of the public API: the router and the description are both made from it.
 
-use client::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance};
+use client::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance, SetMode};
 use client::wire::definition::{Config, PackageDefinition};
 use client::wire::event::Events;
 use client::wire::node::{Attributes, Node, Nodes};
@@ -166,6 +166,12 @@ fn changes() -> Vec<Operation> {
             "Forgets a package's failures, so that it is tried again.",
             packages::clear,
         ),
+        Operation::post(
+            "/v1/packages/{package}/mode",
+            "Runs a package in a mode of the users' own: never active, its output inhibited.",
+            packages::mode,
+        )
+        .takes::<SetMode>(),
         Operation::post(
             "/v1/packages/{package}/demote",
             "Makes an active package a standby: the fittest standby of its group takes over.",

@@ -195,6 +195,7 @@ impl Daemon {
             start: key.start,
             epoch: desired.epoch,
             mode: desired.mode,
+            own_mode: desired.own_mode,
             output: desired.output,
             command: desired.run.command,
             env,

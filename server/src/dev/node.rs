@@ -184,6 +184,7 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
         ..package("web", &["sample-web", "--port", &port], 1)
     };
     let config = Config {
+        modes: Vec::new(),
         cluster: ClusterDefinition {
             name: "demo".to_owned(),
             lease: default_lease(),

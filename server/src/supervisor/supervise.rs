@@ -421,6 +421,10 @@ impl Supervisor {
     /// Asks init to execute something with the package's environment.
     fn launch(&mut self, id: u64, command: Vec<String>, told: Option<(&str, &str, u64)>) {
         let (mode, output, epoch) = told.unwrap_or((&self.mode, &self.spec.output, self.epoch));
+        let mode = match &self.spec.own_mode {
+            Some(own) if mode == "test" => own,
+            _ => mode,
+        };
         let mut env = self.spec.env.clone();
         for (key, value) in [
             ("PACELINE_PACKAGE", self.spec.package.clone()),

@@ -94,6 +94,7 @@ pub fn instance(package: &str, epoch: u64, mode: &str, command: &[&str]) -> Desi
         delay_ms: 0,
         deadline: true,
         reset: false,
+        own_mode: None,
         maintained: false,
         shares: BTreeMap::new(),
         run: RunDefinition {

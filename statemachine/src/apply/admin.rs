@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::validate::{check_address, check_addresses};
 use super::{conflict, not_found};
@@ -41,6 +42,7 @@ pub(super) fn create_cluster(
         shares: Shares::None,
         overload: OVERLOAD_DEFAULT,
         resume: RESUME_DEFAULT,
+        modes: Vec::new(),
     };
     draft.state.cluster = Some(Arc::new(Cluster {
         id: Arc::from(id),

@@ -71,6 +71,7 @@ pub(super) fn configure(draft: &mut Draft<'_>, expect: Option<Index>, changes: &
 
 fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Rejection> {
     check_cluster(spec)?;
+    check_modes_in_use(draft, spec)?;
     let now = draft.at();
     let Some(cluster) = draft.state.cluster_mut() else {
         return Err(Rejection::NoCluster);
@@ -88,6 +89,25 @@ fn put_cluster(draft: &mut Draft<'_>, spec: &ClusterSpec) -> Result<bool, Reject
         change_lease(draft, &before, LeaseTail::from_now(before.lease, now));
     }
     Ok(true)
+}
+
+/// A mode that a package has, or is to have, stays defined.
+fn check_modes_in_use(draft: &Draft<'_>, spec: &ClusterSpec) -> Result<(), Rejection> {
+    let defined = |mode: &str| spec.modes.iter().any(|it| it.name == mode);
+    let rows = draft.state.packages.iter().map(|(_, package)| package);
+    let mut used = rows.filter_map(|package| {
+        let running = package
+            .instance
+            .as_ref()
+            .and_then(|instance| instance.own_mode.as_deref());
+        let mode = package.own_mode.as_deref().or(running)?;
+        Some((package.name(), mode))
+    });
+    used.find(|(_, mode)| !defined(mode)).map_or(Ok(()), |(name, mode)| {
+        Err(conflict(format!(
+            "mode {mode} is {name}'s now: `start {name}` or `stop {name}` first, then repeat"
+        )))
+    })
 }
 
 /// New rules, or the rules in force where something was removed: all that they name must be defined now.
@@ -274,6 +294,7 @@ fn define(draft: &mut Draft<'_>, spec: &PackageSpec, group: Option<GroupIx>) -> 
         changed: index,
         revision: index,
         wish: if spec.enabled { Wish::Start } else { Wish::Stop },
+        own_mode: None,
         removing: false,
         group: None,
         load: draft.state.dimensions.load(&spec.load),
@@ -347,6 +368,7 @@ fn redefine(
         package.condition = condition_of(&spec);
         if core::mem::take(&mut package.removing) || before.enabled != spec.enabled {
             package.wish = if spec.enabled { Wish::Start } else { Wish::Stop };
+            package.own_mode = None;
         }
         if restarts {
             package.revision = index;

@@ -1,6 +1,8 @@
 //! What people and rules ask of packages.
 
 use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
 
 use super::{conflict, not_found};
 use crate::command::Wish;
@@ -14,6 +16,7 @@ use crate::plan::eligible::Terms;
 use crate::plan::takeover::{allow_failovers, heir};
 use crate::plan::{maintenance, together};
 use crate::reason::Reason;
+use crate::state::State;
 
 /// A package that is defined.
 pub(super) fn find_package(draft: &Draft<'_>, name: &PackageName) -> Result<PackageIx, Rejection> {
@@ -55,13 +58,20 @@ pub(super) fn set_wish(draft: &mut Draft<'_>, name: &PackageName, wish: Wish) ->
         return Ok(Accepted::Done);
     };
     let forgets = wish == Wish::Start && has_failures(draft, package);
-    if package.wish == wish && !forgets {
+    if package.wish == wish && package.own_mode.is_none() && !forgets {
         return Ok(Accepted::Done);
     }
+    let words: &[&str] = match wish {
+        Wish::Start => &["standby", "active"],
+        Wish::Stop => &["stopped"],
+        Wish::Test => &["test"],
+    };
+    check_leave(draft.state, package, words)?;
     let index = draft.index;
     let group = package.group;
     draft.change_package(number, |package| {
         package.wish = wish;
+        package.own_mode = None;
         package.changed = index;
         package.prefer = None;
         if wish != Wish::Test {
@@ -79,6 +89,74 @@ pub(super) fn set_wish(draft: &mut Draft<'_>, name: &PackageName, wish: Wish) ->
     if wish == Wish::Start {
         group.into_iter().for_each(|group| allow_failovers(draft, group));
     }
+    draft.plan_package(number);
+    Ok(Accepted::Done)
+}
+
+/// The word for the mode that a package has now.
+fn present_mode(package: &Package) -> &str {
+    let live = package.instance.as_ref().filter(|instance| instance.is_live());
+    live.map_or("stopped", Instance::mode_name)
+}
+
+/// Whether a package may go from the mode of the users' own that it has, if it has one, into one of these.
+fn check_leave(state: &State, package: &Package, into: &[&str]) -> Result<(), Rejection> {
+    let now = present_mode(package);
+    let modes = state
+        .cluster()
+        .map(|cluster| cluster.spec.modes.as_slice())
+        .unwrap_or_default();
+    let Some(mode) = modes.iter().find(|mode| mode.name == now) else {
+        return Ok(());
+    };
+    if into.iter().any(|word| mode.to.iter().any(|to| to == word)) {
+        return Ok(());
+    }
+    let name = package.name();
+    Err(conflict(format!(
+        "{name} runs {now}, from which it may go into {} only: `mode {name} …`, or change `to` of the mode",
+        mode.to.join(", ")
+    )))
+}
+
+/// Has a package run in a mode of the users' own: beside an active one, as in test.
+pub(super) fn set_mode(draft: &mut Draft<'_>, name: &PackageName, mode: &str) -> Outcome {
+    let number = find_package(draft, name)?;
+    check_free(draft, number, name)?;
+    let state = &*draft.state;
+    let Some(package) = state.package_at(number) else {
+        return Ok(Accepted::Done);
+    };
+    let modes = state
+        .cluster()
+        .map(|cluster| cluster.spec.modes.as_slice())
+        .unwrap_or_default();
+    let Some(spec) = modes.iter().find(|spec| spec.name == mode) else {
+        return Err(not_found("mode", mode, modes.iter().map(|mode| mode.name.as_str())));
+    };
+    if package.own_mode.as_deref() == Some(mode) {
+        return Ok(Accepted::Done);
+    }
+    let now = present_mode(package);
+    if !spec.from.iter().any(|from| from == now) {
+        return Err(conflict(format!(
+            "{name} is {now}, and only from {} may a package go into mode {mode}",
+            spec.from.join(", ")
+        )));
+    }
+    check_leave(state, package, &[mode])?;
+    let index = draft.index;
+    draft.change_package(number, |package| {
+        package.wish = Wish::Test;
+        package.own_mode = Some(Arc::from(mode));
+        package.changed = index;
+        package.prefer = None;
+    });
+    let kind = EventKind::ModeWished {
+        package: name.clone(),
+        mode: String::from(mode),
+    };
+    draft.say_package(number, Cause::Outside, kind);
     draft.plan_package(number);
     Ok(Accepted::Done)
 }

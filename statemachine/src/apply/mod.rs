@@ -164,6 +164,7 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
         Command::StopCluster => cluster::stop(draft),
         Command::StartCluster => cluster::start(draft),
         Command::Demote { package } => control::demote(draft, package),
+        Command::SetMode { package, mode } => control::set_mode(draft, package, mode),
         Command::Rebalance { at_most } => rebalance::rebalance(draft, *at_most),
     }
 }

@@ -139,6 +139,7 @@ fn running(draft: &mut Draft<'_>, number: PackageIx, instance: &Instance, report
             mode,
             epoch: instance.epoch,
             output: told_output(draft.state, number),
+            own_mode: instance.own_mode.clone(),
         };
         draft.say_package(number, Cause::Trail, kind);
     }

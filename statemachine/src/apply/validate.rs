@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::cluster::PER_CENT_MAX;
-use crate::command::{Capacity, ClusterSpec, GroupSpec, PackageSpec, ProbeKind, RestartSpec, RunSpec};
+use crate::command::{Capacity, ClusterSpec, GroupSpec, ModeSpec, PackageSpec, ProbeKind, RestartSpec, RunSpec};
 use crate::id::PackageName;
 use crate::outcome::Rejection;
 use crate::time::Millis;
@@ -13,6 +13,12 @@ use crate::time::Millis;
 pub(super) const LEASE_MIN: Millis = Millis(100);
 /// The longest lease: a cut-off node keeps its packages for so long.
 pub(super) const LEASE_MAX: Millis = Millis(60_000);
+/// The modes that every package has.
+const BUILT_IN_MODES: [&str; 4] = ["stopped", "standby", "active", "test"];
+
+/// Modes of the users' own at most, and words in each list of theirs.
+const MODES_MAX: usize = 64;
+
 /// The longest of all other times: a day.
 const TIME_MAX: Millis = Millis(86_400_000);
 /// Members of a group at most: a plan looks at all of them.
@@ -86,7 +92,38 @@ pub(super) fn check_cluster(spec: &ClusterSpec) -> Result<(), Rejection> {
             "overload is {overload} and resume {resume} per cent: both are 1 to {PER_CENT_MAX}, and resume is not above overload"
         )));
     }
+    check_modes(&spec.modes)?;
     check_time("start_wait", spec.start_wait)
+}
+
+/// Modes of the users' own have names that nothing else has, and lead from and into modes that there are.
+fn check_modes(modes: &[ModeSpec]) -> Result<(), Rejection> {
+    if modes.len() > MODES_MAX {
+        return Err(invalid(format!("{} modes: {MODES_MAX} at most", modes.len())));
+    }
+    for (place, mode) in modes.iter().enumerate() {
+        let name = &mode.name;
+        PackageName::new(name).map_err(|error| invalid(format!("mode {name:?}: {error}")))?;
+        if BUILT_IN_MODES.contains(&name.as_str()) {
+            return Err(invalid(format!(
+                "mode {name}: every package has this one already, give it another name"
+            )));
+        }
+        if modes.iter().take(place).any(|before| before.name == *name) {
+            return Err(invalid(format!("mode {name} is defined twice")));
+        }
+        for (key, words) in [("from", &mode.from), ("to", &mode.to)] {
+            let known =
+                |word: &String| BUILT_IN_MODES.contains(&word.as_str()) || modes.iter().any(|it| it.name == *word);
+            if words.is_empty() || words.len() > MODES_MAX {
+                return Err(invalid(format!("mode {name}: {key} names 1 to {MODES_MAX} modes")));
+            }
+            if let Some(unknown) = words.iter().find(|word| !known(word)) {
+                return Err(invalid(format!("mode {name}: {key} names {unknown}, which is no mode")));
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn check_group(spec: &GroupSpec) -> Result<(), Rejection> {

@@ -67,6 +67,8 @@ impl Draft<'_> {
         package.last = Some(node);
         package.prefer = None;
         package.idle = None;
+        let own_mode = package.own_mode.clone().filter(|_| mode == Mode::Test);
+        let told_mode = own_mode.clone();
         let load = package.load;
         let alone = package.spec.exclusive;
         package.instance = Some(Instance {
@@ -85,6 +87,7 @@ impl Draft<'_> {
             output,
             score: None,
             busy: false,
+            own_mode,
             held: false,
         });
         self.change_node(node, |node| {
@@ -107,6 +110,7 @@ impl Draft<'_> {
                 delay,
                 after,
                 output: told_output(self.state, number),
+                own_mode: told_mode,
             },
         );
     }
@@ -168,7 +172,9 @@ impl Draft<'_> {
         }
         let node = instance.node;
         let prefer = match why {
-            Reason::Redefined | Reason::Promoted { .. } | Reason::ModeChange { .. } => Some(node),
+            Reason::Redefined | Reason::Promoted { .. } | Reason::ModeChange { .. } | Reason::OwnMode { .. } => {
+                Some(node)
+            }
             Reason::Moved { ref to } => self.state.nodes_by_name.get(to).copied(),
             Reason::Stopped
             | Reason::ClusterStopped

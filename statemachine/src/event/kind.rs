@@ -84,6 +84,7 @@ impl EventKind {
             Self::ClusterStopping { .. } => "cluster-stopping",
             Self::ClusterStarting => "cluster-starting",
             Self::DemoteWished { .. } => "demote-wished",
+            Self::ModeWished { .. } => "mode-wished",
             Self::RebalanceWished { .. } => "rebalance-wished",
             Self::NodeOverloaded { .. } => "node-overloaded",
             Self::NodeRelieved { .. } => "node-relieved",
@@ -102,6 +103,7 @@ impl EventKind {
             | Self::MoveWished { package, .. }
             | Self::PromoteWished { package }
             | Self::DemoteWished { package }
+            | Self::ModeWished { package, .. }
             | Self::Cleared { package }
             | Self::Placed { package, .. }
             | Self::Promoted { package, .. }

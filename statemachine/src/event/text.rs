@@ -110,6 +110,7 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
             mode: Mode::Active,
             epoch,
             output: None,
+            ..
         } => {
             format!("{package} is active on {node} under epoch {epoch}")
         }
@@ -119,6 +120,7 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
             mode: Mode::Active,
             epoch,
             output: Some(Output::Released),
+            ..
         } => {
             format!("{package} is active on {node} under epoch {epoch}, with its output released")
         }
@@ -127,8 +129,14 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
             node,
             mode,
             output,
+            own_mode,
             ..
-        } => format!("{package} runs on {node} as {}", manner_words(*mode, *output)),
+        } => {
+            let manner = own_mode
+                .as_deref()
+                .map_or_else(|| manner_words(*mode, *output), ToString::to_string);
+            format!("{package} runs on {node} as {manner}")
+        }
         EventKind::Stopping { package, node, why } => format!("{package} is stopped on {node}: {why}"),
         EventKind::Failed { .. } => failed_sentence(kind)?,
         EventKind::Ended {
@@ -162,11 +170,14 @@ fn placed_sentence(kind: &EventKind) -> Option<String> {
         delay,
         after,
         output,
+        own_mode,
     } = kind
     else {
         return None;
     };
-    let mode = manner_words(*mode, *output);
+    let mode = own_mode
+        .as_deref()
+        .map_or_else(|| manner_words(*mode, *output), ToString::to_string);
     let wait = if delay.0 == 0 {
         String::new()
     } else {
@@ -255,6 +266,7 @@ fn definition_sentence(kind: &EventKind) -> Option<String> {
         } => format!("{package} is to run in test"),
         EventKind::MoveWished { package, to } => format!("{package} is to run on {to}"),
         EventKind::PromoteWished { package } => format!("{package} is to be the active one of its group"),
+        EventKind::ModeWished { package, mode } => format!("{package} is to run {mode}"),
         EventKind::DemoteWished { package } => format!("{package} is to be a standby"),
         EventKind::Cleared { package } => format!("the failures of {package} are forgotten"),
         EventKind::GroupRedundant { group, active } => {

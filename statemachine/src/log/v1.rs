@@ -191,6 +191,13 @@ pub enum Command {
         /// Which member.
         package: PackageName,
     },
+    /// Has a package run in a mode of the users' own.
+    SetMode {
+        /// Which package.
+        package: PackageName,
+        /// Which of the cluster's modes.
+        mode: String,
+    },
     /// Moves packages back to the nodes that they prefer, and from full nodes to emptier ones.
     Rebalance {
         /// So many at most.
@@ -249,6 +256,21 @@ pub struct ClusterSpec {
     /// It takes packages again once it is below so many per cent.
     #[serde(default = "resume_default", skip_serializing_if = "is_resume_default")]
     pub resume: u32,
+    /// Modes of the users' own (M7), beside those that every package has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<ModeSpec>,
+}
+
+/// A mode of the users' own: an instance in it is never active, never promoted, and its output is inhibited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeSpec {
+    /// Its name, as a package's is written.
+    pub name: String,
+    /// From which modes a package may come into it: `stopped`, `standby`, `active`, `test`, or another of these.
+    pub from: Vec<String>,
+    /// Into which it may go from it.
+    pub to: Vec<String>,
 }
 
 fn overload_default() -> u32 {

@@ -1,5 +1,6 @@
 //! What may no longer run as it runs is stopped. It keeps its room, and its unit, until its end is proven.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use crate::command::{Mode, Wish};
@@ -78,7 +79,8 @@ pub(super) fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
 fn unwished(state: &State, package: &Package, instance: &Instance) -> Option<Reason> {
     match (package.wish, instance.mode) {
         (Wish::Stop, Mode::Active | Mode::Standby | Mode::Test) => Some(Reason::Stopped),
-        (Wish::Test, Mode::Active | Mode::Standby) => Some(Reason::ModeChange { to: Mode::Test }),
+        (Wish::Test, Mode::Active | Mode::Standby) => Some(into_test(package)),
+        (Wish::Test, Mode::Test) if package.own_mode != instance.own_mode => Some(into_test(package)),
         (Wish::Start, Mode::Test) => {
             let group = package.group.and_then(|group| state.group_at(group));
             let to = if group.is_some_and(Group::is_unit) && !runs_free(state, package) {
@@ -89,6 +91,13 @@ fn unwished(state: &State, package: &Package, instance: &Instance) -> Option<Rea
             Some(Reason::ModeChange { to })
         }
         (Wish::Start, Mode::Active | Mode::Standby) | (Wish::Test, Mode::Test) => None,
+    }
+}
+
+fn into_test(package: &Package) -> Reason {
+    match &package.own_mode {
+        None => Reason::ModeChange { to: Mode::Test },
+        Some(mode) => Reason::OwnMode { mode: mode.to_string() },
     }
 }
 

@@ -61,7 +61,11 @@ fn occupies(package: &Package) -> bool {
         Phase::Stopping { why } => {
             matches!(
                 why,
-                Reason::Redefined | Reason::Promoted { .. } | Reason::ModeChange { .. } | Reason::Moved { .. }
+                Reason::Redefined
+                    | Reason::Promoted { .. }
+                    | Reason::ModeChange { .. }
+                    | Reason::OwnMode { .. }
+                    | Reason::Moved { .. }
             )
         }
     }

@@ -396,6 +396,7 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
         changed,
         revision,
         wish,
+        own_mode,
         removing,
         group,
         instance: running,
@@ -435,6 +436,7 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
         idle,
         trail: trail.map(event),
         maintenance: maintenance.map(kept),
+        own_mode: own_mode.map(Arc::from),
         claim: claim.map(NodeIx),
     }
 }
@@ -456,6 +458,7 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         inhibited,
         score,
         busy,
+        own_mode,
         held,
     } = row;
     let output = match mode {
@@ -485,6 +488,7 @@ fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) ->
         output,
         score,
         busy,
+        own_mode: own_mode.map(Arc::from),
         held,
     }
 }

@@ -260,6 +260,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
         changed,
         revision,
         wish,
+        own_mode,
         removing,
         group,
         load: _,
@@ -294,6 +295,7 @@ fn package(place: u32, row: &Package) -> v1::PackageRow {
         idle: idle.clone(),
         trail: trail.map(event),
         maintenance: maintenance.map(kept),
+        own_mode: own_mode.as_deref().map(ToString::to_string),
         claim: claim.map(|node| node.0),
     }
 }
@@ -315,6 +317,7 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         output: _,
         score,
         busy,
+        own_mode,
         held,
     } = row;
     v1::InstanceRow {
@@ -340,6 +343,7 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         inhibited: row.is_inhibited(),
         score: *score,
         busy: *busy,
+        own_mode: own_mode.as_deref().map(ToString::to_string),
         held: *held,
     }
 }

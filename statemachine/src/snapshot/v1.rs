@@ -320,6 +320,9 @@ pub struct PackageRow {
     pub idle: Option<Reason>,
     /// The last event about it.
     pub trail: Option<EventRow>,
+    /// The mode of the users' own that it is to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_mode: Option<String>,
     /// It is in maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceRow>,
@@ -374,6 +377,9 @@ pub struct InstanceRow {
     /// It said that it is busy.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub busy: bool,
+    /// The mode of the users' own in which it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_mode: Option<String>,
     /// Its turn in its together group has not come.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub held: bool,
@@ -531,6 +537,11 @@ pub enum Reason {
         measured: u64,
         /// Of how much.
         capacity: u64,
+    },
+    /// It is to run in a mode of the users' own.
+    OwnMode {
+        /// Which.
+        mode: String,
     },
     /// It makes room for a more important package.
     Preempted {

@@ -3,7 +3,7 @@
 //! | verb | does |
 //! | --- | --- |
 //! | `create` | the first command of the log |
-//! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait`, `shares`, `overload`, `resume` |
+//! | `settings KEY=VALUE…` | `lease`, `min_nodes`, `start_wait`, `shares`, `overload`, `resume`, `mode=NAME:FROM,…>TO,…`, `no_mode` |
 //! | `group NAME [kind=free-run|load-share|together] [standbys=N] [failovers=N/TIME]`, `package NAME KEY=VALUE…` | defines; `;` puts several into one command |
 //! | `remove package NAME`, `remove group NAME` | removes |
 //! | `rule TEXT`, `rules` | writes down a line of rules; puts all lines since the last time in force |
@@ -11,7 +11,7 @@
 //! | `lost NODE…`, `leave NODE`, `confirm NODE`, `extend NODE TIME`, `drain NODE`, `resume NODE` | nodes |
 //! | `maintain\|unmaintain cluster`, `… node NODE [for=TIME]`, `… package PACKAGE` | maintenance |
 //! | `halt`, `begin`, `rebalance [MOVES]`, `demote PACKAGE` | the cluster is stopped, started, rebalanced |
-//! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE` | packages |
+//! | `start\|stop\|test\|promote\|clear PACKAGE`, `move PACKAGE NODE`, `mode PACKAGE MODE` | packages |
 //! | `runs P`, `failing P`, `ended P`, `fails P [CODE]`, `restarts P TIMES` | reports of the daemon that has it |
 //! | `has\|lacks NODE NEED…` | what its daemon says of its resources |
 //! | `measures NODE DIMENSION=N…` | what its daemon measured of its load |
@@ -26,7 +26,7 @@ use std::fmt::Write as _;
 
 use statemachine::command::{
     Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords,
-    Maintained, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
+    Maintained, ModeSpec, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
 };
 use statemachine::id::{GroupName, NodeName, PackageName, Term};
 use statemachine::time::Millis;
@@ -180,6 +180,10 @@ fn command(world: &mut World, words: &[&str]) -> Command {
             at_most: rest.first().map_or(100, |number| number.parse().unwrap()),
         },
         "demote" => Command::Demote { package: package() },
+        "mode" => Command::SetMode {
+            package: package(),
+            mode: rest[1].into(),
+        },
         "attribute" => Command::SetAttribute {
             node: node(),
             key: rest[1].into(),
@@ -306,6 +310,18 @@ fn settings(world: &World, rest: &[&str]) -> ClusterSpec {
             "lease" => spec.lease = duration(value),
             "min_nodes" => spec.min_nodes = value.parse().unwrap(),
             "start_wait" => spec.start_wait = duration(value),
+            "mode" => {
+                let (name, between) = value.split_once(':').unwrap();
+                let (from, to) = between.split_once('>').unwrap();
+                let words = |list: &str| list.split(',').map(Into::into).collect();
+                spec.modes.retain(|mode| mode.name != name);
+                spec.modes.push(ModeSpec {
+                    name: name.into(),
+                    from: words(from),
+                    to: words(to),
+                });
+            }
+            "no_mode" => spec.modes.retain(|mode| mode.name != value),
             "overload" => spec.overload = value.parse().unwrap(),
             "resume" => spec.resume = value.parse().unwrap(),
             "shares" => {
@@ -461,7 +477,7 @@ fn show(world: &World) -> String {
         match &package.instance {
             Some(instance) => {
                 let node = &world.state.node_at(instance.node).unwrap().name;
-                let mode = mode_word(instance.mode);
+                let mode = instance.mode_name();
                 let inhibited = match (instance.is_inhibited(), instance.held) {
                     (true, _) => " inhibited",
                     (false, true) => " held",
@@ -497,7 +513,7 @@ fn show_desired(world: &World, node: &str) -> String {
         } else {
             format!(", after {} ms", it.delay.0)
         };
-        let mode = mode_word(it.mode);
+        let mode = it.own_mode.as_deref().unwrap_or(mode_word(it.mode));
         let maintained = if it.maintained { ", maintained" } else { "" };
         let shares: Vec<String> = it
             .shares

@@ -154,6 +154,7 @@ impl Simulation {
                 shares: Shares::None,
                 overload: 100,
                 resume: 85,
+                modes: Vec::new(),
             })],
         });
         What::Write(Box::new(Proposal {

@@ -327,6 +327,7 @@ impl Simulation {
             shares: Shares::None,
             overload: 100,
             resume: 85,
+            modes: Vec::new(),
         };
         let proposal = Proposal {
             request: None,

@@ -119,6 +119,7 @@ fn cluster(lease: u64) -> ConfigChange {
         shares: Shares::None,
         overload: 100,
         resume: 85,
+        modes: Vec::new(),
     })
 }
 

@@ -14,6 +14,7 @@ mod full_disk;
 mod leader_node_killed;
 mod leader_server_killed;
 mod lease_changed;
+mod modes;
 mod needs;
 mod no_quorum;
 mod node_killed;

@@ -22,10 +22,10 @@ pub fn default_cluster() -> wire::ClusterDefinition {
 
 /// The settings of a cluster that was given none yet.
 pub fn default_cluster_spec() -> core::ClusterSpec {
-    cluster_to_core(&default_cluster())
+    cluster_to_core(&default_cluster(), &[])
 }
 
-pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::ClusterSpec {
+pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition, modes: &[wire::ModeDefinition]) -> core::ClusterSpec {
     let wire::ClusterDefinition {
         name,
         lease,
@@ -50,6 +50,7 @@ pub(super) fn cluster_to_core(cluster: &wire::ClusterDefinition) -> core::Cluste
         },
         overload: *overload,
         resume: *resume,
+        modes: modes.iter().map(mode_to_core).collect(),
     }
 }
 
@@ -62,6 +63,8 @@ pub(super) fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire:
         shares,
         overload,
         resume,
+        // A list of its own in the file.
+        modes: _,
     } = cluster;
     wire::ClusterDefinition {
         name: name.clone(),
@@ -78,4 +81,23 @@ pub(super) fn cluster_to_wire(cluster: &core::ClusterSpec, rules: &str) -> wire:
         resume: *resume,
         rules: rules.to_owned(),
     }
+}
+
+fn mode_to_core(mode: &wire::ModeDefinition) -> core::ModeSpec {
+    let wire::ModeDefinition { name, from, to } = mode;
+    core::ModeSpec {
+        name: name.clone(),
+        from: from.clone(),
+        to: to.clone(),
+    }
+}
+
+/// `[[mode]]`.
+pub(super) fn modes_to_wire(cluster: &core::ClusterSpec) -> Vec<wire::ModeDefinition> {
+    let to_wire = |core::ModeSpec { name, from, to }: &core::ModeSpec| wire::ModeDefinition {
+        name: name.clone(),
+        from: from.clone(),
+        to: to.clone(),
+    };
+    cluster.modes.iter().map(to_wire).collect()
 }

@@ -55,6 +55,7 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
         delay_ms: 0,
         deadline: true,
         reset: false,
+        own_mode: None,
         maintained: false,
         shares: BTreeMap::new(),
         run: RunDefinition {

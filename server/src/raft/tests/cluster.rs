@@ -103,6 +103,7 @@ pub(super) fn configure(key: &str, min_nodes: u32) -> Proposal {
         shares: Shares::None,
         overload: 100,
         resume: 85,
+        modes: Vec::new(),
     };
     Proposal {
         request: Some(RequestId {
