@@ -17,6 +17,7 @@ mod rules;
 mod screen;
 mod status;
 mod table;
+mod whole;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -449,17 +450,17 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Demote { package, options } => change::demote(screen, client, &package, &options).await,
         Command::Maintenance { action } => match action {
             MaintenanceAction::On { scope, length } => {
-                change::begin_maintenance(screen, client, &scope.maintained(), length).await
+                whole::begin_maintenance(screen, client, &scope.maintained(), length).await
             }
             MaintenanceAction::Off { scope, options } => {
-                change::end_maintenance(screen, client, &scope.maintained(), &options).await
+                whole::end_maintenance(screen, client, &scope.maintained(), &options).await
             }
         },
         Command::Cluster { action } => match action {
-            ClusterAction::Stop { options } => change::stop_cluster(screen, client, &options).await,
-            ClusterAction::Start { options } => change::start_cluster(screen, client, &options).await,
+            ClusterAction::Stop { options } => whole::stop_cluster(screen, client, &options).await,
+            ClusterAction::Start { options } => whole::start_cluster(screen, client, &options).await,
         },
-        Command::Rebalance { at_most, options } => change::rebalance(screen, client, at_most, &options).await,
+        Command::Rebalance { at_most, options } => whole::rebalance(screen, client, at_most, &options).await,
         Command::Drain { node, options } => change::drain(screen, client, &node, &options).await,
         Command::Resume { node, options } => change::resume(screen, client, &node, &options).await,
         Command::ConfirmDown { node, confirm, by } => change::confirm_down(screen, client, &node, confirm, by).await,

@@ -119,7 +119,7 @@ fn every_error_of_a_file_is_reported_at_its_place() {
 [cluster]
 lease = "100ms"
 min_node = 2
-shares = "half"
+shares = "halve"
 
 [[group]]
 name = "web"
@@ -158,8 +158,8 @@ restart = { attempts = 3 }
 run.ocf = "heartbeat:pgsql"
 "#;
     let expected = r#"3:9: lease: 100ms is out of range: expected 200ms to 1m
-4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes, start_wait, rules or rules_file; did you mean "min_nodes"?
-5:1: "shares" in [cluster] is not supported by this version yet: remove it
+4:1: unknown key "min_node" in [cluster]: expected name, lease, min_nodes, start_wait, shares, overload, resume, rules or rules_file; did you mean "min_nodes"?
+5:10: shares: "halve": expected "none", "half" or "priority"; did you mean "half"?
 9:8: kind: "duplix": expected "duplex", "free-run", "load-share" or "together"; did you mean "duplex"?
 12:8: group "web" is already defined at line 8: give each its own name
 14:12: standbys: expected a whole number from 0 to 1000, found a string

@@ -213,7 +213,7 @@ fn an_error_says_where_what_was_expected_and_what_is_near() {
         ),
         (
             "pkg1 (halt) { pkg2->start }",
-            "line 1, column 21: there is no method of a package \"start\": expected startup, halt, promote, test or move; did you mean \"startup\"?",
+            "line 1, column 21: there is no method of a package \"start\": expected startup, halt, promote, demote, test or move; did you mean \"startup\"?",
         ),
         (
             "pkg1 (halt) { if (pkg2.stat == up) { } }",
@@ -268,8 +268,8 @@ fn an_error_says_where_what_was_expected_and_what_is_near() {
             "line 1, column 1: there is no kind of resource \"nod\": expected package, group or node; did you mean \"node\"?",
         ),
         (
-            "node:n1 (overload) { }",
-            "line 1, column 10: event \"overload\" of a node is not supported by this version yet: expected up, down or drain",
+            "node:n1 (overlord) { }",
+            "line 1, column 10: there is no event of a node \"overlord\": expected up, down, overload or drain; did you mean \"overload\"?",
         ),
         (
             "node:n1 (down) { node:n2->fence }",

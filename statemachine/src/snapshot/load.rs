@@ -1,5 +1,6 @@
 //! From the stored shape to the state: the rows as they were, every index built again from them.
 
+mod instance;
 mod settings;
 
 use alloc::collections::BTreeSet;
@@ -10,7 +11,6 @@ use alloc::vec::Vec;
 
 use super::{SnapshotError, v1};
 use crate::cluster::{Maintenance, StartGate};
-use crate::command::{Mode, Output};
 use crate::digest::fingerprint;
 use crate::draft::remember;
 use crate::event::EventId;
@@ -19,7 +19,7 @@ use crate::id::{GroupIx, NodeIx, PackageIx};
 use crate::load::{Dimensions, Loads};
 use crate::node::{Attributes, Moment, Node, NodeStatus, Overload};
 use crate::outcome::Accepted;
-use crate::package::{Ban, Instance, Package, Phase};
+use crate::package::{Ban, Package};
 use crate::reason::Reason;
 use crate::requests::Seen;
 use crate::resource::{Need, Needs, Resource, Resources};
@@ -27,6 +27,7 @@ use crate::room::Room;
 use crate::rules::{RuleSet, Unchecked, check};
 use crate::state::{Deadline, Scope, State};
 use crate::time::Timestamp;
+use instance::instance;
 use settings::{cluster, member, tail};
 
 /// Rows that a table can have: a larger place is not one that was ever given.
@@ -438,58 +439,6 @@ fn package(dimensions: &Dimensions, row: v1::PackageRow) -> Package {
         maintenance: maintenance.map(kept),
         own_mode: own_mode.map(Arc::from),
         claim: claim.map(NodeIx),
-    }
-}
-
-fn instance(present: &Arc<crate::command::PackageSpec>, row: v1::InstanceRow) -> Instance {
-    let v1::InstanceRow {
-        node,
-        session,
-        start,
-        epoch,
-        mode,
-        phase,
-        since,
-        delay,
-        spec,
-        revision,
-        load,
-        detail,
-        inhibited,
-        score,
-        busy,
-        own_mode,
-        held,
-    } = row;
-    let output = match mode {
-        Mode::Active if !inhibited => Output::Released,
-        Mode::Active | Mode::Standby | Mode::Test => Output::Inhibited,
-    };
-    Instance {
-        node: NodeIx(node),
-        session,
-        start,
-        epoch,
-        mode,
-        phase: match phase {
-            v1::PhaseRow::Starting => Phase::Starting,
-            v1::PhaseRow::Running => Phase::Running,
-            v1::PhaseRow::Changing { from } => Phase::Changing { from },
-            v1::PhaseRow::Failing { cause } => Phase::Failing { cause },
-            v1::PhaseRow::Stopping { why } => Phase::Stopping { why },
-            v1::PhaseRow::Stranded => Phase::Stranded,
-        },
-        since: moment(since),
-        delay,
-        spec: spec.map_or_else(|| present.clone(), Arc::new),
-        revision,
-        load: Loads(load),
-        detail: Arc::from(detail),
-        output,
-        score,
-        busy,
-        own_mode: own_mode.map(Arc::from),
-        held,
     }
 }
 

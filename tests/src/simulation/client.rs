@@ -375,11 +375,13 @@ impl World {
                 todo.push_back(Command::SetDrain { node, drain: false });
             }
         }
+        // A member in maintenance holds its whole group, so this is ended before anything is wished.
+        for name in PACKAGES {
+            let of = Maintained::Package(package(name));
+            todo.push_back(Command::EndMaintenance { of });
+        }
         for name in PACKAGES {
             let package = package(name);
-            todo.push_back(Command::EndMaintenance {
-                of: Maintained::Package(package.clone()),
-            });
             todo.push_back(Command::SetWish {
                 package: package.clone(),
                 wish: Wish::Start,

@@ -13,6 +13,8 @@ const MEASUREMENTS_MIN: u32 = 3;
 /// While the node stays overloaded the manager is told again after this: what it stopped needs time to end.
 const AGAIN_MS: u64 = 5_000;
 
+type Amounts = BTreeMap<String, u64>;
+
 /// What is known of the load.
 #[derive(Debug, Default)]
 pub(in crate::daemon) struct Measuring {
@@ -30,6 +32,31 @@ impl Measuring {
     pub(in crate::daemon) fn forget_told(&mut self) {
         self.told_ns = None;
     }
+
+    /// Takes a measurement; gives whether the manager is to know of it.
+    fn take(&mut self, load: &Amounts, capacity: &Amounts, now_ns: u64) -> bool {
+        let Some(Thresholds { overload, resume }) = self.thresholds else {
+            return false;
+        };
+        let reaches = |per_cent: u32| {
+            load.iter().any(|(name, amount)| {
+                let capacity = capacity.get(name).copied().filter(|capacity| *capacity > 0);
+                capacity
+                    .is_some_and(|capacity| u128::from(*amount) * 100 >= u128::from(capacity) * u128::from(per_cent))
+            })
+        };
+        let (above, below) = (reaches(overload), !reaches(resume));
+        self.above = if above { self.above.saturating_add(1) } else { 0 };
+        self.below = if below { self.below.saturating_add(1) } else { 0 };
+        let due = self
+            .told_ns
+            .is_none_or(|told| now_ns >= told.saturating_add(ms(AGAIN_MS)));
+        if self.above >= MEASUREMENTS_MIN && due {
+            self.told_ns = Some(now_ns);
+            return true;
+        }
+        self.below >= MEASUREMENTS_MIN && self.told_ns.take().is_some()
+    }
 }
 
 impl Daemon {
@@ -39,30 +66,61 @@ impl Daemon {
     }
 
     /// Takes a measurement.
-    pub(in crate::daemon) fn measured(&mut self, load: BTreeMap<String, u64>, now_ns: u64) {
-        let Some(Thresholds { overload, resume }) = self.measuring.thresholds else {
-            return;
-        };
-        let reaches = |per_cent: u32| {
-            load.iter().any(|(name, amount)| {
-                let capacity = self.facts.capacity.get(name).copied().filter(|capacity| *capacity > 0);
-                capacity
-                    .is_some_and(|capacity| u128::from(*amount) * 100 >= u128::from(capacity) * u128::from(per_cent))
-            })
-        };
-        let (above, below) = (reaches(overload), !reaches(resume));
-        let measuring = &mut self.measuring;
-        measuring.above = if above { measuring.above.saturating_add(1) } else { 0 };
-        measuring.below = if below { measuring.below.saturating_add(1) } else { 0 };
-        let due = measuring
-            .told_ns
-            .is_none_or(|told| now_ns >= told.saturating_add(ms(AGAIN_MS)));
-        if measuring.above >= MEASUREMENTS_MIN && due {
-            measuring.told_ns = Some(now_ns);
-            self.reports.push_load(load);
-        } else if measuring.below >= MEASUREMENTS_MIN && measuring.told_ns.is_some() {
-            measuring.told_ns = None;
+    pub(in crate::daemon) fn measured(&mut self, load: Amounts, now_ns: u64) {
+        if self.measuring.take(&load, &self.facts.capacity, now_ns) {
             self.reports.push_load(load);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cpu(amount: u64) -> Amounts {
+        BTreeMap::from([("cpu".to_owned(), amount)])
+    }
+
+    #[test]
+    fn a_load_is_told_at_its_crossings() {
+        let mut measuring = Measuring::default();
+        let capacity = cpu(1_000);
+        assert!(
+            (0..5).all(|_| !measuring.take(&cpu(5_000), &capacity, 0)),
+            "nobody said what is too much"
+        );
+        measuring = Measuring {
+            thresholds: Some(Thresholds {
+                overload: 100,
+                resume: 85,
+            }),
+            ..Measuring::default()
+        };
+        let mut told = |amounts: &[u64], now_ms: u64| -> Vec<bool> {
+            let take = |amount: &u64| measuring.take(&cpu(*amount), &capacity, ms(now_ms));
+            amounts.iter().map(take).collect()
+        };
+        assert_eq!(told(&[1_000, 1_000, 0], 0), [false; 3], "a peak is no load");
+        assert_eq!(told(&[1_000, 1_000, 1_000, 1_000], 1), [false, false, true, false]);
+        assert_eq!(told(&[1_000, 1_000], 5_000), [false, false], "no stream");
+        assert_eq!(told(&[1_001, 1_001], 5_001), [true, false], "it stays so");
+        assert_eq!(
+            told(&[900; 5], 5_002),
+            [false; 5],
+            "between the thresholds nothing is new"
+        );
+        assert_eq!(told(&[849; 5], 5_003), [false, false, true, false, false]);
+        assert_eq!(told(&[1_000; 3], 5_004), [false, false, true]);
+    }
+
+    #[test]
+    fn of_what_a_node_does_not_have_nothing_is_too_much() {
+        let thresholds = Some(Thresholds { overload: 1, resume: 1 });
+        let mut measuring = Measuring {
+            thresholds,
+            ..Measuring::default()
+        };
+        let capacity = BTreeMap::from([("cpu".to_owned(), 0)]);
+        assert!((0..5).all(|_| !measuring.take(&cpu(u64::MAX), &capacity, 0)));
     }
 }
