@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
 use crate::load::{DIMENSIONS_MAX, Loads};
+use crate::node::Node;
 use crate::package::{Importance, Package};
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
@@ -176,19 +177,12 @@ pub(crate) fn standing(package: &Package) -> Option<(Importance, Loads, bool)> {
 /// to go is the least important of all.
 pub(crate) fn cheapest(state: &State, terms: &Terms, newcomer: Importance) -> Option<Eviction> {
     let mut best: Option<Eviction> = None;
-    let mut look = |node: NodeIx| {
-        let bound = best.as_ref().map(|best| best.dearest);
-        if bound == Some(None) {
-            return;
-        }
-        if let Some(found) = evict(state, terms, newcomer, node)
-            && is_cheaper(found.dearest, bound)
-        {
-            best = Some(found);
-        }
-    };
     match &terms.listed {
-        Some(listed) => listed.iter().copied().for_each(&mut look),
+        Some(listed) => {
+            for node in listed {
+                look_at(state, terms, newcomer, *node, &mut best);
+            }
+        }
         None => {
             // Where nobody has to go the one with most room is taken, as for a start.
             let free = state.rooms.most_room(|node, room| {
@@ -196,12 +190,46 @@ pub(crate) fn cheapest(state: &State, terms: &Terms, newcomer: Importance) -> Op
                     && evict(state, terms, newcomer, node).is_some_and(|found| found.dearest.is_none())
             });
             match free {
-                Some(node) => look(node),
-                None => state.nodes.iter().for_each(|(node, _)| look(NodeIx(node))),
+                Some(node) => look_at(state, terms, newcomer, node, &mut best),
+                None => {
+                    for (node, row) in state.nodes.iter() {
+                        let last = last_to_yield(state, row, newcomer);
+                        // The most important victim there is at least as important as the last one that yields.
+                        let bound = best.as_ref().and_then(|best| best.dearest);
+                        if last.is_some_and(|last| bound.is_none_or(|bound| last > bound)) {
+                            look_at(state, terms, newcomer, NodeIx(node), &mut best);
+                        }
+                    }
+                }
             }
         }
     }
     best
+}
+
+/// Takes a node where it is cheaper than the best one so far.
+fn look_at(state: &State, terms: &Terms, newcomer: Importance, node: NodeIx, best: &mut Option<Eviction>) {
+    let bound = best.as_ref().map(|best| best.dearest);
+    if bound == Some(None) {
+        return;
+    }
+    if let Some(found) = evict(state, terms, newcomer, node)
+        && is_cheaper(found.dearest, bound)
+    {
+        *best = Some(found);
+    }
+}
+
+/// The least important one on a node that is less important than the newcomer: whoever has to go there, the most important
+/// of them is not less important. None where nobody would have to go for it.
+fn last_to_yield(state: &State, row: &Node, newcomer: Importance) -> Option<Importance> {
+    let there = row.instances.iter().chain(&row.claims);
+    let standing = there.filter_map(|number| standing(state.package_at(*number)?));
+    let last = standing
+        .filter(|(_, _, settled)| *settled)
+        .map(|(importance, _, _)| importance)
+        .max();
+    last.filter(|last| *last > newcomer)
 }
 
 /// Whether an eviction is cheaper than the best one so far.
