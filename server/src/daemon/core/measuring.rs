@@ -16,7 +16,7 @@ const AGAIN_MS: u64 = 5_000;
 type Amounts = BTreeMap<String, u64>;
 
 /// What is known of the load.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::daemon) struct Measuring {
     thresholds: Option<Thresholds>,
     /// Measurements in a row at or above the upper threshold.
@@ -25,12 +25,27 @@ pub(in crate::daemon) struct Measuring {
     below: u32,
     /// The manager was told that it is overloaded, and when last.
     told_ns: Option<u64>,
+    /// An earlier daemon of this session may have told it so: it is told once that it is not.
+    in_doubt: bool,
+}
+
+impl Default for Measuring {
+    fn default() -> Self {
+        Self {
+            thresholds: None,
+            above: 0,
+            below: 0,
+            told_ns: None,
+            in_doubt: true,
+        }
+    }
 }
 
 impl Measuring {
     /// A new session knows nothing of it.
     pub(in crate::daemon) fn forget_told(&mut self) {
         self.told_ns = None;
+        self.in_doubt = false;
     }
 
     /// Takes a measurement; gives whether the manager is to know of it.
@@ -55,7 +70,11 @@ impl Measuring {
             self.told_ns = Some(now_ns);
             return true;
         }
-        self.below >= MEASUREMENTS_MIN && self.told_ns.take().is_some()
+        if self.below < MEASUREMENTS_MIN {
+            return false;
+        }
+        let was_told = self.told_ns.take().is_some();
+        core::mem::take(&mut self.in_doubt) || was_told
     }
 }
 
@@ -94,6 +113,7 @@ mod tests {
                 overload: 100,
                 resume: 85,
             }),
+            in_doubt: false,
             ..Measuring::default()
         };
         let mut told = |amounts: &[u64], now_ms: u64| -> Vec<bool> {
@@ -111,6 +131,28 @@ mod tests {
         );
         assert_eq!(told(&[849; 5], 5_003), [false, false, true, false, false]);
         assert_eq!(told(&[1_000; 3], 5_004), [false, false, true]);
+    }
+
+    #[test]
+    fn a_daemon_that_continues_a_session_says_that_it_is_not_overloaded() {
+        let mut measuring = Measuring {
+            thresholds: Some(Thresholds {
+                overload: 100,
+                resume: 85,
+            }),
+            ..Measuring::default()
+        };
+        let told: Vec<bool> = (0..5).map(|_| measuring.take(&cpu(1), &cpu(1_000), 0)).collect();
+        assert_eq!(
+            told,
+            [false, false, true, false, false],
+            "an earlier daemon may have said that it is"
+        );
+        measuring.forget_told();
+        assert!(
+            (0..5).all(|_| !measuring.take(&cpu(1), &cpu(1_000), 0)),
+            "a new session knows nothing"
+        );
     }
 
     #[test]
