@@ -1,5 +1,6 @@
 //! What the plan came to: why packages have no instance, which units wait, and how groups are.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::command::Wish;
@@ -51,6 +52,20 @@ pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
     draft.set_waiting(unit, waits);
     if let Unit::Group(group) = unit {
         draft.bury_group(group);
+    }
+}
+
+/// How the groups are whose members are units of their own: each once, however many of its members were planned.
+pub(crate) fn account_shared(draft: &mut Draft<'_>, units: impl Iterator<Item = Unit>) {
+    let group_of = |unit: Unit| match unit {
+        Unit::Package(package) => draft.state.package_at(package)?.group,
+        Unit::Group(_) => None,
+    };
+    let groups: BTreeSet<GroupIx> = units.filter_map(group_of).collect();
+    for group in groups {
+        if draft.state.group_at(group).is_some_and(Group::members_are_units) {
+            set_health(draft, group);
+        }
     }
 }
 

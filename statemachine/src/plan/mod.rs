@@ -58,6 +58,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
         planned.extend(units);
     }
     each(draft, &planned, account::account);
+    account::account_shared(draft, planned.iter().map(|(_, unit)| *unit));
 }
 
 /// Stops what may not go on, then gives every unit that wants one an active member, the most important unit first. Gives
