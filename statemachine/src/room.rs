@@ -164,6 +164,12 @@ impl Rooms {
         *top = page.scores.iter().copied().max().unwrap_or(0);
     }
 
+    /// The largest score of an open node.
+    pub(crate) fn best_score(&self) -> u64 {
+        let top = self.tops.iter().copied().max().unwrap_or(0);
+        u64::from(top).saturating_sub(1)
+    }
+
     /// The open node with the largest score that is allowed, the lowest number among equals.
     pub(crate) fn most_room(&self, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
         let top = self.tops.iter().copied().max().filter(|top| *top > 0)?;

@@ -20,10 +20,17 @@ use crate::state::State;
 /// now, of [`SCORE_MAX`]: a tenth.
 const GAIN_MIN: u64 = SCORE_MAX / 10;
 
+/// Moves of one rebalance at most, whatever was asked for: each is a stop.
+const MOVES_MAX: u32 = 1_000;
+
+/// Packages in a row for which every node was looked at in vain: after so many the rest is not tried.
+const MISSES_MAX: u32 = 1_000;
+
 /// Moves that are decided, by package, node and load.
 struct Moves {
     all: Vec<(PackageIx, NodeIx, NodeIx, Loads)>,
     at_most: usize,
+    misses: u32,
 }
 
 /// The packages with a list of nodes go to the first of it that can take them, the most important first; then the
@@ -32,7 +39,8 @@ struct Moves {
 pub(super) fn rebalance(draft: &mut Draft<'_>, at_most: u32) -> Outcome {
     let mut moves = Moves {
         all: Vec::new(),
-        at_most: usize::try_from(at_most).unwrap_or(usize::MAX),
+        at_most: usize::try_from(at_most.min(MOVES_MAX)).unwrap_or(usize::MAX),
+        misses: 0,
     };
     let state = &*draft.state;
     let movable = state
@@ -48,10 +56,16 @@ pub(super) fn rebalance(draft: &mut Draft<'_>, at_most: u32) -> Outcome {
             .is_some_and(|package| !package.spec.nodes.is_empty())
     };
     let (listed, free): (Vec<_>, Vec<_>) = movable.into_iter().partition(is_listed);
-    for (_, number) in listed {
+    for (_, number) in listed.into_iter().filter(|(_, number)| !is_home(state, *number)) {
         moves.consider(state, number, preferred);
     }
-    for (_, number) in free.into_iter().rev() {
+    moves.misses = 0;
+    let best = state.rooms.best_score();
+    let gains = |(_, number): &(Rank, PackageIx)| {
+        let instance = state.package_at(*number).and_then(|package| package.instance.as_ref());
+        instance.is_some_and(|instance| state.rooms.get(instance.node).score.saturating_add(GAIN_MIN) <= best)
+    };
+    for (_, number) in free.into_iter().rev().filter(gains) {
         moves.consider(state, number, emptier);
     }
     if moves.all.is_empty() {
@@ -80,6 +94,17 @@ fn is_movable(state: &State, number: PackageIx, package: &Package) -> bool {
         && !is_mentioned(state, package)
 }
 
+/// Whether it is on the first node of its list.
+fn is_home(state: &State, number: PackageIx) -> bool {
+    let package = state.package_at(number);
+    let here = package
+        .and_then(|package| package.instance.as_ref())
+        .and_then(|instance| state.node_at(instance.node));
+    package
+        .zip(here)
+        .is_some_and(|(package, here)| package.spec.nodes.first() == Some(&here.name))
+}
+
 /// Whether a condition names it or its group.
 fn is_mentioned(state: &State, package: &Package) -> bool {
     let group = package.group.and_then(|group| state.group_at(group));
@@ -94,36 +119,41 @@ fn preferred(state: &State, moves: &Moves, terms: &Terms, here: NodeIx) -> Optio
     better.next().copied()
 }
 
-/// The node that would still have clearly more left than the present one has now; the one with most left, then the first.
+/// The node that would still have clearly more left than the present one has now: of these the one with most room, then
+/// the first.
 fn emptier(state: &State, moves: &Moves, terms: &Terms, here: NodeIx) -> Option<NodeIx> {
-    let now = moves.room(state, here, Loads::default())?.score;
-    let mut best: Option<(u64, NodeIx)> = None;
-    for (number, _) in state.nodes.iter() {
-        let node = NodeIx(number);
-        if node == here || !moves.allow(state, terms, node) {
-            continue;
-        }
-        let Some(room) = moves.room(state, node, terms.load) else {
-            continue;
-        };
-        if room.score >= now.saturating_add(GAIN_MIN) && best.is_none_or(|(score, _)| room.score > score) {
-            best = Some((room.score, node));
-        }
-    }
-    best.map(|(_, node)| node)
+    let floor = moves
+        .room(state, here, Loads::default())?
+        .score
+        .saturating_add(GAIN_MIN);
+    state.rooms.most_room(|node, room| {
+        room.score >= floor
+            && node != here
+            && moves.allow(state, terms, node)
+            && moves
+                .room(state, node, terms.load)
+                .is_some_and(|room| room.score >= floor)
+    })
 }
 
 type Search = fn(&State, &Moves, &Terms, NodeIx) -> Option<NodeIx>;
 
 impl Moves {
     fn consider(&mut self, state: &State, number: PackageIx, search: Search) {
-        let Some(package) = state.package_at(number).filter(|_| self.all.len() < self.at_most) else {
+        if self.all.len() >= self.at_most || self.misses >= MISSES_MAX {
+            return;
+        }
+        let Some(package) = state.package_at(number) else {
             return;
         };
         let Some(instance) = &package.instance else { return };
         let terms = Terms::of(state, number, package);
-        if let Some(to) = search(state, self, &terms, instance.node) {
-            self.all.push((number, instance.node, to, instance.load));
+        match search(state, self, &terms, instance.node) {
+            Some(to) => {
+                self.misses = 0;
+                self.all.push((number, instance.node, to, instance.load));
+            }
+            None => self.misses = self.misses.saturating_add(1),
         }
     }
 
