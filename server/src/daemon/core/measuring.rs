@@ -160,6 +160,7 @@ mod tests {
         let thresholds = Some(Thresholds { overload: 1, resume: 1 });
         let mut measuring = Measuring {
             thresholds,
+            in_doubt: false,
             ..Measuring::default()
         };
         let capacity = BTreeMap::from([("cpu".to_owned(), 0)]);
