@@ -59,7 +59,7 @@ pub(crate) async fn stop_cluster(screen: &Screen, client: &Client, options: &Cha
     run(
         screen,
         client,
-        PlanRequest::StopCluster,
+        PlanRequest::StopCluster {},
         options,
         "stopping everything",
         work,
@@ -75,7 +75,7 @@ pub(crate) async fn start_cluster(screen: &Screen, client: &Client, options: &Ch
     run(
         screen,
         client,
-        PlanRequest::StartCluster,
+        PlanRequest::StartCluster {},
         options,
         "starting what is to run",
         work,

@@ -46,7 +46,7 @@ pub struct SetMaintenance {
     /// Whether it is in maintenance from now on: nothing of it is started, stopped or taken over.
     pub on: bool,
     /// It ends by itself after this; none: when somebody says so.
-    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub length: Option<DurationText>,
 }
 
@@ -55,7 +55,8 @@ pub struct SetMaintenance {
 #[serde(deny_unknown_fields)]
 pub struct Rebalance {
     /// So many moves at most [default: 100].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // Without `default`, which would take a list for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<u32>,
 }
 

@@ -87,9 +87,9 @@ pub enum PlanRequest {
         at_most: Option<u32>,
     },
     /// The whole cluster stops.
-    StopCluster,
+    StopCluster {},
     /// The whole cluster starts.
-    StartCluster,
+    StartCluster {},
     /// All of these, one after another.
     Several {
         /// At most 100.
@@ -153,4 +153,25 @@ pub struct Done {
     /// What happened to instances meanwhile, where that is known.
     #[serde(default)]
     pub steps: Vec<Step>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PlanRequest;
+    use crate::wire::control::{Rebalance, SetMaintenance};
+
+    /// Found by schemathesis: what a request does not know it refuses, in whatever shape it comes.
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let stop = r#"{"change": "stop_cluster"}"#;
+        assert_eq!(
+            serde_json::from_str::<PlanRequest>(stop).ok(),
+            Some(PlanRequest::StopCluster {})
+        );
+        assert!(serde_json::from_str::<PlanRequest>(r#"{"change": "stop_cluster", "x": 1}"#).is_err());
+        assert!(serde_json::from_str::<Rebalance>("[]").is_err());
+        assert_eq!(serde_json::from_str::<Rebalance>("{}").ok(), Some(Rebalance::default()));
+        assert!(serde_json::from_str::<SetMaintenance>("[true]").is_err());
+        assert!(serde_json::from_str::<SetMaintenance>(r#"{"on": true}"#).is_ok());
+    }
 }

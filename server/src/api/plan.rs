@@ -88,8 +88,8 @@ fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiEr
         PlanRequest::Rebalance { at_most } => vec![Command::Rebalance {
             at_most: at_most.unwrap_or(MOVES_DEFAULT),
         }],
-        PlanRequest::StopCluster => vec![Command::StopCluster],
-        PlanRequest::StartCluster => vec![Command::StartCluster],
+        PlanRequest::StopCluster {} => vec![Command::StopCluster],
+        PlanRequest::StartCluster {} => vec![Command::StartCluster],
         PlanRequest::Several { changes } => several(state, changes)?,
     })
 }
