@@ -231,8 +231,7 @@ fn possible_words(state: &State, package: &Package, node: NodeIx) -> String {
 fn next(state: &State, package: &Package) -> Vec<String> {
     let name = package.name();
     let mut next = Vec::new();
-    let number = state.packages_by_name.get(name).copied();
-    if package.instance.is_some() && number.is_some_and(|number| maintenance::is_held(state, number)) {
+    if package.instance.is_some() && maintenance::is_maintained_package(state, package) {
         next.push("it is in maintenance and not touched: `maintenance off` ends that".to_string());
         return next;
     }

@@ -178,12 +178,8 @@ fn sessions_present(state: &State) -> Result<(), String> {
 
 /// I13: what goes on runs as wished, on a node of its list that is not drained and has lost nothing that it needs; members of a together group stop in turns.
 fn only_where_allowed(state: &State) -> Result<(), String> {
-    let due = |(_, package, instance): &(PackageIx, &Package, &Instance)| {
-        let held = state
-            .packages_by_name
-            .get(package.name())
-            .is_some_and(|number| maintenance::is_held(state, *number));
-        instance.is_live() && !held && !together::takes_turns(state, package)
+    let due = |(number, package, instance): &(PackageIx, &Package, &Instance)| {
+        instance.is_live() && !maintenance::is_held(state, *number) && !together::takes_turns(state, package)
     };
     for (_, package, instance) in instances(state).filter(due) {
         let drained = state.node_at(instance.node).is_some_and(|node| node.drain);

@@ -273,6 +273,27 @@ impl State {
         }
     }
 
+    /// The packages of a unit.
+    pub(crate) fn members_of(&self, unit: Unit) -> Vec<PackageIx> {
+        match unit {
+            Unit::Package(package) => Vec::from([package]),
+            Unit::Group(group) => self
+                .group_at(group)
+                .map(|group| group.members.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether the whole cluster was stopped, and nothing is to run before it is started.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.cluster().is_some_and(|cluster| cluster.stopped)
+    }
+
+    /// Whether the whole cluster is in maintenance.
+    pub(crate) fn is_maintained(&self) -> bool {
+        self.cluster().is_some_and(|cluster| cluster.maintenance.is_some())
+    }
+
     /// The group of a package where that is its unit: not for a member of a load-share group, which is one by itself.
     pub(crate) fn shared_unit(&self, package: &Package) -> Option<&Group> {
         let group = package.group.and_then(|group| self.group_at(group));

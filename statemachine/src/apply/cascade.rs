@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use super::dispatch;
-use crate::cluster::Cluster;
 use crate::command::{Command, Wish};
 use crate::draft::Draft;
 use crate::entry::Entry;
@@ -35,8 +34,7 @@ const NAMED_MAX: usize = 8;
 pub(super) fn run(draft: &mut Draft<'_>, entry: &Entry) {
     let rules = draft.state.rules.clone();
     // A cluster that is stopped as a whole, or that people work on, is not started or stopped by rules.
-    let quiet = |cluster: &Cluster| cluster.stopped || cluster.maintenance.is_some();
-    if rules.is_empty() || draft.state.cluster().is_some_and(quiet) {
+    if rules.is_empty() || draft.state.is_stopped() || draft.state.is_maintained() {
         return;
     }
     let mut cascade = Cascade {

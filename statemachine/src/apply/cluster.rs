@@ -11,11 +11,7 @@ use crate::package::{Instance, Package};
 
 /// Stops everything that runs; nothing is started before [`start`], also where nodes leave and return meanwhile.
 pub(super) fn stop(draft: &mut Draft<'_>) -> Outcome {
-    if draft
-        .state
-        .cluster()
-        .is_some_and(|cluster| cluster.maintenance.is_some())
-    {
+    if draft.state.is_maintained() {
         return Err(conflict(
             "the cluster is in maintenance, so nothing is stopped: `maintenance off` first".into(),
         ));

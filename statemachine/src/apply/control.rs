@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::{conflict, not_found};
-use crate::command::Wish;
+use crate::command::{ModeSpec, Wish};
 use crate::draft::{Cause, Draft};
 use crate::event::{EventKind, mode_word, wish_word};
 use crate::group::{Leaving, Ownership};
@@ -99,13 +99,18 @@ fn present_mode(package: &Package) -> &str {
     live.map_or("stopped", Instance::mode_name)
 }
 
+/// The modes of the users' own.
+fn modes_of(state: &State) -> &[ModeSpec] {
+    state
+        .cluster()
+        .map(|cluster| cluster.spec.modes.as_slice())
+        .unwrap_or_default()
+}
+
 /// Whether a package may go from the mode of the users' own that it has, if it has one, into one of these.
 fn check_leave(state: &State, package: &Package, into: &[&str]) -> Result<(), Rejection> {
     let now = present_mode(package);
-    let modes = state
-        .cluster()
-        .map(|cluster| cluster.spec.modes.as_slice())
-        .unwrap_or_default();
+    let modes = modes_of(state);
     let Some(mode) = modes.iter().find(|mode| mode.name == now) else {
         return Ok(());
     };
@@ -127,10 +132,7 @@ pub(super) fn set_mode(draft: &mut Draft<'_>, name: &PackageName, mode: &str) ->
     let Some(package) = state.package_at(number) else {
         return Ok(Accepted::Done);
     };
-    let modes = state
-        .cluster()
-        .map(|cluster| cluster.spec.modes.as_slice())
-        .unwrap_or_default();
+    let modes = modes_of(state);
     let Some(spec) = modes.iter().find(|spec| spec.name == mode) else {
         return Err(not_found("mode", mode, modes.iter().map(|mode| mode.name.as_str())));
     };

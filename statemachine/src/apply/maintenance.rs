@@ -14,7 +14,7 @@ use crate::event::EventKind;
 use crate::id::{NodeIx, PackageIx};
 use crate::node::Moment;
 use crate::outcome::{Accepted, Outcome, Rejection};
-use crate::state::{Deadline, Scope, State, Unit};
+use crate::state::{Deadline, Scope, State};
 use crate::time::Millis;
 
 /// The longest maintenance that ends by itself: a year. A mistyped unit is refused rather than kept for an age.
@@ -163,19 +163,9 @@ fn concerned(state: &State, subject: Scope) -> Vec<PackageIx> {
 
 /// Where a package and the others of its unit are: their daemons are told whether to act on what they see.
 fn nodes_of_unit(state: &State, package: PackageIx) -> Vec<NodeIx> {
-    let members = match state.unit_of(package) {
-        Unit::Package(package) => Vec::from([package]),
-        Unit::Group(group) => state
-            .group_at(group)
-            .map(|group| group.members.clone())
-            .unwrap_or_default(),
-    };
     let instance = |number: PackageIx| state.package_at(number)?.instance.as_ref();
-    members
-        .into_iter()
-        .filter_map(instance)
-        .map(|instance| instance.node)
-        .collect()
+    let members = state.members_of(state.unit_of(package)).into_iter();
+    members.filter_map(instance).map(|instance| instance.node).collect()
 }
 
 fn say(draft: &mut Draft<'_>, subject: Scope, kind: EventKind) {

@@ -26,6 +26,11 @@ fn manner_words(mode: Mode, output: Option<Output>) -> String {
     }
 }
 
+/// The same, under the name of the mode where it is one of the users' own.
+fn told_words(own_mode: Option<&str>, mode: Mode, output: Option<Output>) -> String {
+    own_mode.map_or_else(|| manner_words(mode, output), ToString::to_string)
+}
+
 /// The word for an output.
 pub(crate) fn output_word(output: Output) -> &'static str {
     match output {
@@ -132,9 +137,7 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
             own_mode,
             ..
         } => {
-            let manner = own_mode
-                .as_deref()
-                .map_or_else(|| manner_words(*mode, *output), ToString::to_string);
+            let manner = told_words(own_mode.as_deref(), *mode, *output);
             format!("{package} runs on {node} as {manner}")
         }
         EventKind::Stopping { package, node, why } => format!("{package} is stopped on {node}: {why}"),
@@ -175,9 +178,7 @@ fn placed_sentence(kind: &EventKind) -> Option<String> {
     else {
         return None;
     };
-    let mode = own_mode
-        .as_deref()
-        .map_or_else(|| manner_words(*mode, *output), ToString::to_string);
+    let mode = told_words(own_mode.as_deref(), *mode, *output);
     let wait = if delay.0 == 0 {
         String::new()
     } else {

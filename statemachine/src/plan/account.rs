@@ -1,7 +1,6 @@
 //! What the plan came to: why packages have no instance, which units wait, and how groups are.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 
 use crate::command::Wish;
 use crate::draft::{Cause, Draft};
@@ -18,25 +17,14 @@ use crate::state::{State, Unit};
 /// Takes leave of members that were removed and have ended, before anything is decided: what the group remembers of them
 /// must not hold the others back.
 pub(crate) fn bury_removed(draft: &mut Draft<'_>, unit: Unit) {
-    match unit {
-        Unit::Package(package) => draft.bury(package),
-        Unit::Group(group) => {
-            let members = draft.state.group_at(group).map(|group| group.members.clone());
-            members.into_iter().flatten().for_each(|member| draft.bury(member));
-        }
+    for member in draft.state.members_of(unit) {
+        draft.bury(member);
     }
 }
 
 /// Writes down what the plan came to for a unit, and says what is new.
 pub(crate) fn account(draft: &mut Draft<'_>, unit: Unit) {
-    let members: Vec<PackageIx> = match unit {
-        Unit::Package(package) => Vec::from([package]),
-        Unit::Group(group) => draft
-            .state
-            .group_at(group)
-            .map(|group| group.members.clone())
-            .unwrap_or_default(),
-    };
+    let members = draft.state.members_of(unit);
     if let Unit::Group(group) = unit {
         set_health(draft, group);
     }
@@ -80,7 +68,7 @@ pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> O
     if let Some(held) = maintenance::why(state, number, package) {
         return Some(held);
     }
-    if state.cluster().is_some_and(|cluster| cluster.stopped) {
+    if state.is_stopped() {
         return Some(Reason::ClusterStopped);
     }
     if !gate::is_open(state) {
@@ -158,7 +146,7 @@ struct Finding {
 }
 
 fn examine(state: &State, group: &Group) -> Finding {
-    let stopped = state.cluster().is_some_and(|cluster| cluster.stopped);
+    let stopped = state.is_stopped();
     let wished = !stopped
         && state
             .group_members(group)
@@ -224,7 +212,7 @@ fn set_common_health(draft: &mut Draft<'_>, number: GroupIx) {
     let Some(group) = draft.state.group_at(number) else {
         return;
     };
-    let stopped = draft.state.cluster().is_some_and(|cluster| cluster.stopped);
+    let stopped = draft.state.is_stopped();
     let wished = || {
         draft
             .state

@@ -7,9 +7,7 @@ use crate::state::{Deadline, State};
 
 /// Whether packages may be started.
 pub(crate) fn is_open(state: &State) -> bool {
-    state
-        .cluster()
-        .is_some_and(|cluster| cluster.gate == StartGate::Open && !cluster.stopped)
+    !state.is_stopped() && state.cluster().is_some_and(|cluster| cluster.gate == StartGate::Open)
 }
 
 /// Opens or closes the gate after nodes came or went, settings changed or time passed.

@@ -19,14 +19,7 @@ pub(crate) fn stop_unlawful(draft: &mut Draft<'_>, unit: Unit) {
     if let Some(group) = together::group_of(draft.state, unit) {
         return together::stop(draft, group);
     }
-    let members: Vec<PackageIx> = match unit {
-        Unit::Package(package) => Vec::from([package]),
-        Unit::Group(group) => draft
-            .state
-            .group_at(group)
-            .map(|group| group.members.clone())
-            .unwrap_or_default(),
-    };
+    let members = draft.state.members_of(unit);
     for number in members {
         company::send_away(draft, number);
         if let Some(why) = unlawful(draft, number) {
@@ -55,7 +48,7 @@ pub(super) fn unlawful(draft: &Draft<'_>, number: PackageIx) -> Option<Reason> {
     if let Some(why) = unwished(state, package, instance) {
         return Some(why);
     }
-    if state.cluster().is_some_and(|cluster| cluster.stopped) {
+    if state.is_stopped() {
         return Some(Reason::ClusterStopped);
     }
     if state.node_at(instance.node).is_some_and(|node| node.drain) {

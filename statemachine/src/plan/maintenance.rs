@@ -15,7 +15,7 @@ pub(crate) fn holds(state: &State, unit: Unit) -> bool {
     if state.maintained == 0 {
         return false;
     }
-    if state.cluster().is_some_and(|cluster| cluster.maintenance.is_some()) {
+    if state.is_maintained() {
         return true;
     }
     match unit {

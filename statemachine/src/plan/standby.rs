@@ -94,14 +94,7 @@ pub(crate) fn place_tests(draft: &mut Draft<'_>, unit: Unit) {
     if !gate::is_open(draft.state) {
         return;
     }
-    let members = match unit {
-        Unit::Package(package) => alloc::vec::Vec::from([package]),
-        Unit::Group(group) => draft
-            .state
-            .group_at(group)
-            .map(|group| group.members.clone())
-            .unwrap_or_default(),
-    };
+    let members = draft.state.members_of(unit);
     for number in members {
         let wanted = draft
             .state

@@ -108,14 +108,7 @@ fn drop_claims(draft: &mut Draft<'_>, members: &[PackageIx]) {
 
 /// Keeps no room any more for what is not to be touched.
 pub(crate) fn drop_all_claims(draft: &mut Draft<'_>, unit: Unit) {
-    let members = match unit {
-        Unit::Package(package) => Vec::from([package]),
-        Unit::Group(group) => draft
-            .state
-            .group_at(group)
-            .map(|group| group.members.clone())
-            .unwrap_or_default(),
-    };
+    let members = draft.state.members_of(unit);
     drop_claims(draft, &members);
 }
 
