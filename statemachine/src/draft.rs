@@ -44,8 +44,6 @@ pub(crate) struct Draft<'a> {
     pub(crate) units: BTreeSet<(Rank, Unit)>,
     /// Nodes that have more room than before.
     pub(crate) gained: BTreeSet<NodeIx>,
-    /// Units that were looked at in this entry. Those that found no place are not among the waiting ones before its end.
-    pub(crate) looked: BTreeSet<(Rank, Unit)>,
     /// Every unit that waits is planned: placing has just begun.
     pub(crate) wake_all: bool,
     /// Packages whose load has grown where they run.
@@ -69,7 +67,6 @@ impl<'a> Draft<'a> {
             now,
             units: BTreeSet::new(),
             gained: BTreeSet::new(),
-            looked: BTreeSet::new(),
             wake_all: false,
             grown: BTreeSet::new(),
             actor: None,

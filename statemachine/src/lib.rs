@@ -73,6 +73,8 @@ pub mod state;
 mod store;
 mod subject;
 pub mod time;
+mod waiting;
+mod yielding;
 
 pub use apply::{apply, check_rules};
 pub use desired::{DesiredInstance, DesiredSet, desired, shares};

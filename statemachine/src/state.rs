@@ -20,6 +20,8 @@ use crate::room::Rooms;
 use crate::rules::RuleSet;
 use crate::store::{Shards, Table};
 use crate::time::Timestamp;
+use crate::waiting::Waiting;
+use crate::yielding::Yielding;
 
 /// What is planned as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,12 +86,14 @@ pub struct State {
     /// Whose conditions name this package or group.
     pub(crate) mentions: Shards<String, Arc<BTreeSet<PackageIx>>>,
     pub(crate) rooms: Rooms,
+    /// Current at the end of each entry, and after [`State::refresh_yielding`].
+    pub(crate) yielding: Yielding,
     /// How many nodes are up.
     pub(crate) up: u32,
     /// How many packages, nodes and clusters are in maintenance: nearly always none, and then nobody is asked.
     pub(crate) maintained: u32,
     /// Units that want more than they have for lack of a node, in order of rank.
-    pub(crate) waiting: Arc<BTreeSet<(Rank, Unit)>>,
+    pub(crate) waiting: Waiting,
     pub(crate) deadlines: Arc<BTreeSet<(Timestamp, Deadline)>>,
     /// The rules of [`Cluster::rules`], read and checked.
     pub(crate) rules: Arc<RuleSet>,
@@ -119,9 +123,10 @@ impl State {
             groups_by_name: Shards::new(),
             mentions: Shards::new(),
             rooms: Rooms::new(),
+            yielding: Yielding::new(),
             up: 0,
             maintained: 0,
-            waiting: Arc::new(BTreeSet::new()),
+            waiting: Waiting::new(),
             deadlines: Arc::new(BTreeSet::new()),
             rules: Arc::default(),
             needs: Needs::default(),
@@ -313,8 +318,9 @@ impl State {
         self.cluster.as_mut().map(Arc::make_mut)
     }
 
-    /// Ends an entry: the digests of written rows are brought up to date.
+    /// Ends an entry: indexes and digests of written rows are brought up to date.
     pub(crate) fn settle(&mut self) {
+        self.refresh_yielding();
         self.nodes.settle();
         self.packages.settle();
         self.groups.settle();
@@ -347,6 +353,7 @@ impl Feed for State {
             groups_by_name: _,
             mentions: _,
             rooms: _,
+            yielding: _,
             up: _,
             maintained: _,
             waiting: _,

@@ -1,25 +1,18 @@
 //! Which units wait for a node, and which packages are gone for good.
 
-use alloc::sync::Arc;
-
 use super::Draft;
 use crate::apply::resource;
 use crate::id::{GroupIx, PackageIx};
 use crate::state::{Deadline, Scope, Unit};
+use crate::waiting;
 
 impl Draft<'_> {
     /// Records whether a unit waits for a node.
     pub(crate) fn set_waiting(&mut self, unit: Unit, waits: bool) {
         let Some(rank) = self.state.unit_rank(unit) else { return };
-        let entry = (rank, unit);
-        if self.state.waiting.contains(&entry) == waits {
-            return;
-        }
-        let waiting = Arc::make_mut(&mut self.state.waiting);
-        if waits {
-            waiting.insert(entry);
-        } else {
-            waiting.remove(&entry);
+        match waiting::needs(self.state, unit).filter(|_| waits) {
+            Some(needs) => self.state.waiting.insert((rank, unit), needs),
+            None => self.state.waiting.remove((rank, unit)),
         }
     }
 

@@ -7,13 +7,16 @@ use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
 use crate::load::{DIMENSIONS_MAX, Loads};
-use crate::node::Node;
 use crate::package::{Importance, Package};
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
 use crate::plan::{maintenance, together};
 use crate::rules::condition::Polarity;
 use crate::state::State;
+use crate::yielding::Weight;
+
+/// Nodes that are looked at one after another before all that seem worth it are put in order.
+const TRIES: u32 = 16;
 
 /// What it takes to put a package on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +183,10 @@ pub(crate) fn cheapest(state: &State, terms: &Terms, newcomer: Importance) -> Op
     match &terms.listed {
         Some(listed) => {
             for node in listed {
-                look_at(state, terms, newcomer, *node, &mut best);
+                let free = state.rooms.get(*node).fits_later(terms.load);
+                if free || state.yielding.bound(*node, terms.load) > floor(newcomer, best.as_ref()) {
+                    look_at(state, terms, newcomer, *node, &mut best);
+                }
             }
         }
         None => {
@@ -191,16 +197,7 @@ pub(crate) fn cheapest(state: &State, terms: &Terms, newcomer: Importance) -> Op
             });
             match free {
                 Some(node) => look_at(state, terms, newcomer, node, &mut best),
-                None => {
-                    for (node, row) in state.nodes.iter() {
-                        let last = last_to_yield(state, row, newcomer);
-                        // The most important victim there is at least as important as the last one that yields.
-                        let bound = best.as_ref().and_then(|best| best.dearest);
-                        if last.is_some_and(|last| bound.is_none_or(|bound| last > bound)) {
-                            look_at(state, terms, newcomer, NodeIx(node), &mut best);
-                        }
-                    }
-                }
+                None => best = least_dear(state, terms, newcomer),
             }
         }
     }
@@ -220,16 +217,46 @@ fn look_at(state: &State, terms: &Terms, newcomer: Importance, node: NodeIx, bes
     }
 }
 
-/// The least important one on a node that is less important than the newcomer: whoever has to go there, the most important
-/// of them is not less important. None where nobody would have to go for it.
-fn last_to_yield(state: &State, row: &Node, newcomer: Importance) -> Option<Importance> {
-    let there = row.instances.iter().chain(&row.claims);
-    let standing = there.filter_map(|number| standing(state.package_at(*number)?));
-    let last = standing
-        .filter(|(_, _, settled)| *settled)
-        .map(|(importance, _, _)| importance)
-        .max();
-    last.filter(|last| *last > newcomer)
+/// The node where the most important one that has to go is the least important of all, where somebody has to go.
+fn least_dear(state: &State, terms: &Terms, newcomer: Importance) -> Option<Eviction> {
+    let mut best: Option<Eviction> = None;
+    let mut tried: Vec<NodeIx> = Vec::new();
+    for _ in 0..TRIES {
+        let above = floor(newcomer, best.as_ref());
+        let untried = |node: NodeIx| !tried.contains(&node) && terms.allow_node(node);
+        let Some(node) = state.yielding.cheapest(terms.load, above, untried) else {
+            return best;
+        };
+        tried.push(node);
+        look_at(state, terms, newcomer, node, &mut best);
+        if best.as_ref().is_some_and(|best| best.node == node)
+            && floor(newcomer, best.as_ref()) >= state.yielding.bound(node, terms.load)
+        {
+            return best;
+        }
+    }
+    // Something that loads do not tell makes many nodes dearer than they seem.
+    let above = floor(newcomer, best.as_ref());
+    for (bound, node) in state.yielding.by_expense(terms.load, above) {
+        if bound <= floor(newcomer, best.as_ref()) {
+            break;
+        }
+        if !tried.contains(&node) {
+            look_at(state, terms, newcomer, node, &mut best);
+        }
+    }
+    best
+}
+
+/// What the most important one that has to go must be less important than: the newcomer, and that of the best node so far.
+fn floor(newcomer: Importance, best: Option<&Eviction>) -> Weight {
+    match best {
+        None => Weight::of(newcomer),
+        Some(Eviction {
+            dearest: Some(dearest), ..
+        }) => Weight::of(*dearest),
+        Some(Eviction { dearest: None, .. }) => Weight::MOST,
+    }
 }
 
 /// Whether an eviction is cheaper than the best one so far.

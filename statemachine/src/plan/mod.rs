@@ -11,13 +11,14 @@ pub(crate) mod account;
 mod company;
 pub(crate) mod condition;
 pub(crate) mod eligible;
-mod evict;
+pub(crate) mod evict;
 pub(crate) mod free_run;
 pub(crate) mod gate;
 mod lawful;
 pub(crate) mod maintenance;
 pub(crate) mod needs;
 pub(crate) mod place;
+mod pull;
 pub(crate) mod ring;
 pub(crate) mod share;
 mod standby;
@@ -27,11 +28,12 @@ pub(crate) mod together;
 use alloc::collections::BTreeSet;
 
 use crate::draft::Draft;
-use crate::package::Rank;
 use crate::state::Unit;
+use crate::waiting::Ranked;
+use pull::Pull;
 
 /// Units in order of rank.
-type Units = BTreeSet<(Rank, Unit)>;
+type Units = BTreeSet<Ranked>;
 
 /// Rounds of one plan at most.
 const ROUNDS_MAX: u32 = 64;
@@ -51,7 +53,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
         if units.is_empty() {
             break;
         }
-        let free = |(_, unit): &&(Rank, Unit)| !maintenance::holds(draft.state, *unit);
+        let free = |(_, unit): &&Ranked| !maintenance::holds(draft.state, *unit);
         let free: Units = units.iter().filter(free).copied().collect();
         each(draft, &free, standby::place_standbys);
         each(draft, &free, standby::place_tests);
@@ -65,15 +67,33 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
 /// all the units that it has looked at.
 fn place_actives(draft: &mut Draft<'_>) -> Units {
     let mut seen = Units::new();
+    let mut pull = Pull::default();
+    pull.extend(draft);
     let mut queue = stop_unlawful(draft);
     let mut steps: u32 = 0;
-    while let Some(next) = queue.pop_first() {
+    loop {
+        pull.extend(draft);
+        queue.extend(stop_unlawful(draft));
+        let next = match (queue.first().copied(), pull.first()) {
+            (Some(queued), Some(waiting)) => queued.min(waiting),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => break,
+        };
+        if pull.first() == Some(next) {
+            draft.units.insert(next);
+            queue.extend(stop_unlawful(draft));
+        }
+        queue.remove(&next);
         seen.insert(next);
-        draft.looked.insert(next);
         if !maintenance::holds(draft.state, next.1) {
             takeover::activate(draft, next.1);
+            // It may still want a node, and one that gains room in this entry is to find it. What it came to is written
+            // down at the end.
+            draft.set_waiting(next.1, true);
         }
-        queue.extend(stop_unlawful(draft));
+        if pull.first() == Some(next) {
+            pull.pass(draft);
+        }
         steps = steps.saturating_add(1);
         if steps >= STEPS_MAX {
             break;
@@ -88,10 +108,9 @@ fn stop_unlawful(draft: &mut Draft<'_>) -> Units {
     let mut seen = Units::new();
     let mut said = None;
     loop {
-        place::wake_waiting(draft);
         let units = take_units(draft);
-        // Who waits is woken again and again. A unit that was looked at is looked at again only after something ended.
-        if units.is_subset(&seen) && said == Some(draft.events().len()) {
+        // A unit that was looked at is looked at again only after something ended.
+        if units.is_empty() || (units.is_subset(&seen) && said == Some(draft.events().len())) {
             return seen;
         }
         said = Some(draft.events().len());

@@ -5,14 +5,12 @@ use alloc::vec::Vec;
 use crate::command::Mode;
 use crate::draft::{Cause, Draft};
 use crate::id::{NodeIx, PackageIx};
-use crate::load::Loads;
 use crate::package::Importance;
 use crate::plan::eligible::Terms;
-use crate::plan::evict::{Eviction, cheapest, evict, standing};
-use crate::plan::{gate, ring, together};
+use crate::plan::evict::{Eviction, cheapest, evict};
+use crate::plan::{ring, together};
 use crate::reason::Reason;
-use crate::room::is_below;
-use crate::state::{State, Unit};
+use crate::state::State;
 
 /// The node where a package can be started now, with all that only start together with it: where room was kept for it;
 /// else the preferred one; else the first of its list that can take it; else the one with most room, then the lowest
@@ -113,6 +111,7 @@ pub(crate) fn stake(draft: &mut Draft<'_>, number: PackageIx) -> bool {
             draft.drop_claim(member);
         }
     }
+    draft.state.refresh_yielding();
     let Some((found, party)) = make_room(draft.state, number) else {
         return false;
     };
@@ -140,97 +139,4 @@ pub(crate) fn start(draft: &mut Draft<'_>, choice: &Choice, number: PackageIx, m
         draft.start(*member, choice.node, Mode::Active, Cause::Trail);
         draft.plan_package(*member);
     }
-}
-
-/// Units that wait join the plan where a node that gained room could take one of their packages.
-pub(crate) fn wake_waiting(draft: &mut Draft<'_>) {
-    let gained = core::mem::take(&mut draft.gained);
-    let all = core::mem::take(&mut draft.wake_all);
-    let state = &*draft.state;
-    let open = |node: &&NodeIx| state.rooms.get(**node).open;
-    let mut slopes: Vec<Slope> = gained.iter().filter(open).map(|node| Slope::of(state, *node)).collect();
-    slopes.retain(|slope| !slope.steps.is_empty());
-    if !all && (!gate::is_open(state) || slopes.is_empty()) {
-        return;
-    }
-    for entry in state.waiting.iter().chain(&draft.looked) {
-        let wakes = all
-            || candidates(state, entry.1).any(|number| {
-                state.package_at(number).is_some_and(|package| {
-                    let newcomer = package.as_active();
-                    slopes.iter().any(|slope| slope.could_take(newcomer, package.load))
-                })
-            });
-        if wakes {
-            draft.units.insert(*entry);
-        }
-    }
-}
-
-/// How much room a node could have for newcomers of each importance.
-struct Slope {
-    /// From the most important occupant on: how important it is, and what is left where it and all before it stay.
-    steps: Vec<(Option<Importance>, [u64; crate::load::DIMENSIONS_MAX])>,
-}
-
-impl Slope {
-    fn of(state: &State, node: NodeIx) -> Self {
-        let Some(row) = state.node_at(node) else {
-            return Self { steps: Vec::new() };
-        };
-        let capacity = state
-            .dimensions
-            .capacity(&row.capacity)
-            .map(|it| it.unwrap_or(u64::MAX));
-        let left = |sum: Loads| {
-            let mut left = capacity;
-            for (left, used) in left.iter_mut().zip(sum.0).filter(|(left, _)| **left != u64::MAX) {
-                *left = left.saturating_sub(used);
-            }
-            left
-        };
-        let mut stay = Loads::default();
-        let mut yielding = Vec::new();
-        for number in row.instances.iter().chain(&row.claims) {
-            let Some(package) = state.package_at(*number) else {
-                continue;
-            };
-            match standing(package) {
-                None => {}
-                Some((importance, load, true)) if package.spec.preemptible => yielding.push((importance, load)),
-                Some((_, load, _)) => stay = stay.plus(load),
-            }
-        }
-        yielding.sort();
-        let mut steps = Vec::from([(None, left(stay))]);
-        for (importance, load) in yielding {
-            stay = stay.plus(load);
-            steps.push((Some(importance), left(stay)));
-        }
-        Self { steps }
-    }
-
-    /// Whether a newcomer would fit if everything less important that may be stopped were.
-    fn could_take(&self, newcomer: Importance, load: Loads) -> bool {
-        let above = self
-            .steps
-            .partition_point(|(importance, _)| importance.is_none_or(|it| it < newcomer));
-        let step = above.checked_sub(1).and_then(|last| self.steps.get(last));
-        step.is_some_and(|(_, left)| is_below(load, *left))
-    }
-}
-
-/// The packages of a unit that have no instance.
-fn candidates(state: &State, unit: Unit) -> impl Iterator<Item = PackageIx> {
-    let (single, group) = match unit {
-        Unit::Package(package) => (Some(package), None),
-        Unit::Group(group) => (None, state.group_at(group)),
-    };
-    let members = group.into_iter().flat_map(|group| group.members.iter().copied());
-    let idle = |number: &PackageIx| {
-        state
-            .package_at(*number)
-            .is_some_and(|package| package.instance.is_none())
-    };
-    single.into_iter().chain(members).filter(idle)
 }

@@ -27,6 +27,7 @@ use crate::room::Room;
 use crate::rules::{RuleSet, Unchecked, check};
 use crate::state::{Deadline, Scope, State};
 use crate::time::Timestamp;
+use crate::waiting;
 use instance::instance;
 use settings::{cluster, member, tail};
 
@@ -224,7 +225,13 @@ fn index(state: &mut State) {
         .iter()
         .filter(|(_, row)| row.idle.as_ref().is_some_and(Reason::waits_for_node));
     let units = waiting.map(|(number, _)| state.unit_of(PackageIx(number)));
-    state.waiting = Arc::new(units.filter_map(|unit| Some((state.unit_rank(unit)?, unit))).collect());
+    let units: Vec<_> = units
+        .filter_map(|unit| Some(((state.unit_rank(unit)?, unit), waiting::needs(state, unit)?)))
+        .collect();
+    for (unit, needs) in units {
+        state.waiting.insert(unit, needs);
+    }
+    state.refresh_yielding();
 }
 
 /// The deadline of a maintenance that ends by itself.

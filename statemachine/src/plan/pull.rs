@@ -1,0 +1,120 @@
+//! Who waits and could have room that has become free: asked one after another, the most important first, because each
+//! that starts takes room from the next.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::draft::Draft;
+use crate::id::NodeIx;
+use crate::load::{DIMENSIONS_MAX, Loads};
+use crate::package::{Importance, Rank};
+use crate::plan::evict::standing;
+use crate::plan::gate;
+use crate::room::is_below;
+use crate::state::State;
+use crate::waiting::Ranked;
+
+/// The next one that waits for each node that gained room in this entry.
+#[derive(Debug, Default)]
+pub(crate) struct Pull {
+    next: BTreeSet<(Ranked, NodeIx)>,
+}
+
+impl Pull {
+    /// Takes in what has gained room since the last time.
+    pub(crate) fn extend(&mut self, draft: &mut Draft<'_>) {
+        if core::mem::take(&mut draft.wake_all) {
+            draft.units.extend(draft.state.waiting.iter());
+        }
+        let gained = core::mem::take(&mut draft.gained);
+        if !gate::is_open(draft.state) {
+            return;
+        }
+        if !self.next.is_empty() && !gained.is_empty() {
+            self.next.retain(|(_, node)| !gained.contains(node));
+        }
+        for node in gained {
+            self.look(draft.state, None, node);
+        }
+    }
+
+    /// The most important one that waits and could be taken by one of the nodes.
+    pub(crate) fn first(&self) -> Option<Ranked> {
+        self.next.first().map(|(unit, _)| *unit)
+    }
+
+    /// Takes out the first one, which is looked at now.
+    pub(crate) fn pass(&mut self, draft: &mut Draft<'_>) {
+        let Some(first) = self.first() else { return };
+        while let Some((unit, node)) = self.next.first().copied()
+            && unit == first
+        {
+            self.next.pop_first();
+            self.look(draft.state, Some(first), node);
+        }
+    }
+
+    fn look(&mut self, state: &State, after: Option<Ranked>, node: NodeIx) {
+        if !state.rooms.get(node).open {
+            return;
+        }
+        let slope = Slope::of(state, node);
+        let could = |rank: Rank, needs: Loads| slope.could_take(Importance { spare: false, rank }, needs);
+        if let Some(unit) = state.waiting.first_after(after, could) {
+            self.next.insert((unit, node));
+        }
+    }
+}
+
+/// How much room a node could have for newcomers of each importance.
+struct Slope {
+    /// From the most important occupant on: how important it is, and what is left where it and all before it stay.
+    steps: Vec<(Option<Importance>, [u64; DIMENSIONS_MAX])>,
+}
+
+impl Slope {
+    fn of(state: &State, node: NodeIx) -> Self {
+        let Some(row) = state.node_at(node) else {
+            return Self { steps: Vec::new() };
+        };
+        let capacity = state
+            .dimensions
+            .capacity(&row.capacity)
+            .map(|it| it.unwrap_or(u64::MAX));
+        let left = |sum: Loads| {
+            let mut left = capacity;
+            for (left, used) in left.iter_mut().zip(sum.0).filter(|(left, _)| **left != u64::MAX) {
+                *left = left.saturating_sub(used);
+            }
+            left
+        };
+        let mut stay = Loads::default();
+        let mut yielding = Vec::new();
+        for number in row.instances.iter().chain(&row.claims) {
+            let Some(package) = state.package_at(*number) else {
+                continue;
+            };
+            match standing(package) {
+                None => {}
+                Some((importance, load, true)) if package.spec.preemptible => yielding.push((importance, load)),
+                Some((_, load, _)) => stay = stay.plus(load),
+            }
+        }
+        yielding.sort();
+        let mut steps = Vec::from([(None, left(stay))]);
+        for (importance, load) in yielding {
+            stay = stay.plus(load);
+            steps.push((Some(importance), left(stay)));
+        }
+        Self { steps }
+    }
+
+    /// Whether a newcomer would fit if everything less important that may be stopped were.
+    fn could_take(&self, newcomer: Importance, load: Loads) -> bool {
+        let above = self
+            .steps
+            .partition_point(|(importance, _)| importance.is_none_or(|it| it < newcomer));
+        let step = above.checked_sub(1).and_then(|last| self.steps.get(last));
+        step.is_some_and(|(_, left)| is_below(load, *left))
+    }
+}
