@@ -203,6 +203,12 @@ impl Rooms {
         best.map(|(_, node)| node)
     }
 
+    /// Every node's room, by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeIx, &Room)> {
+        let rows = self.pages().flat_map(|(first, _, page)| page.nodes(first));
+        rows.map(|(node, _, room)| (node, room))
+    }
+
     /// Every page with the number of its first node and its best score byte.
     fn pages(&self) -> impl Iterator<Item = (u32, u8, &Page)> {
         let firsts = (0u32..).step_by(PAGE);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
 use crate::load::Loads;
+use crate::node::Node;
 use crate::package::Package;
 use crate::plan::condition::{self, Lens};
 use crate::plan::needs;
@@ -185,6 +186,10 @@ impl Terms {
 
     /// Who is in the way where one of two needs the node for itself.
     fn occupied(&self, state: &State, number: NodeIx) -> Option<Obstacle> {
+        let room = state.rooms.get(number);
+        if !room.alone && (room.empty || !self.exclusive) {
+            return None;
+        }
         let node = state.node_at(number)?;
         let there = node.instances.iter().chain(&node.claims).copied();
         let mut there = there.filter(|other| !self.party.contains(other));
@@ -220,12 +225,48 @@ impl Terms {
     /// What is in the way, counted over all nodes.
     pub(crate) fn obstacles(&self, state: &State) -> Obstacles {
         let mut counts = Obstacles::default();
-        for (number, _) in state.nodes.iter() {
-            if let Some(obstacle) = self.obstacle(state, NodeIx(number)) {
+        if let Some(listed) = &self.listed {
+            let mut listed = listed.clone();
+            listed.sort();
+            listed.dedup();
+            let is_up = |node: &&NodeIx| state.node_at(**node).is_some_and(Node::is_up);
+            let up = u32::try_from(listed.iter().filter(is_up).count()).unwrap_or(u32::MAX);
+            let all = u32::try_from(listed.len()).unwrap_or(u32::MAX);
+            let down = state.nodes.len().saturating_sub(state.up);
+            counts.not_listed = state.up.saturating_sub(up);
+            counts.down = down.saturating_sub(all.saturating_sub(up));
+            self.count_each(state, listed.into_iter(), &mut counts);
+            return counts;
+        }
+        if self.exclusive || self.conditional || !self.needs.is_empty() {
+            self.count_each(state, state.nodes.iter().map(|(number, _)| NodeIx(number)), &mut counts);
+            return counts;
+        }
+        // Of most nodes their room says all.
+        let others = self.peers.iter().chain(&self.wary).map(|(node, _)| *node);
+        let mut special: Vec<NodeIx> = others.chain(self.banned.iter().map(|(node, _)| *node)).collect();
+        special.sort();
+        special.dedup();
+        let mut rest = Vec::new();
+        for (node, room) in state.rooms.iter() {
+            if !room.open || special.binary_search(&node).is_ok() {
+                rest.push(node);
+            } else if room.alone {
+                counts.exclusive = counts.exclusive.saturating_add(1);
+            } else if !room.fits(self.load) {
+                counts.full = counts.full.saturating_add(1);
+            }
+        }
+        self.count_each(state, rest.into_iter(), &mut counts);
+        counts
+    }
+
+    fn count_each(&self, state: &State, nodes: impl Iterator<Item = NodeIx>, counts: &mut Obstacles) {
+        for node in nodes {
+            if let Some(obstacle) = self.obstacle(state, node) {
                 counts.count(&obstacle);
             }
         }
-        counts
     }
 }
 

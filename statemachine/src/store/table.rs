@@ -91,6 +91,12 @@ impl<T: Clone + Feed> Table<T> {
         }
     }
 
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.high
+            .saturating_sub(u32::try_from(self.free.len()).unwrap_or(u32::MAX))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let rows = self
             .root
