@@ -106,10 +106,57 @@ pub(crate) struct Rooms {
 struct Page {
     /// [`Room::byte`] of each room; 0 beyond the last one.
     scores: [u8; PAGE],
+    /// What is free in each dimension, as far as a small number tells: see [`small`].
+    free: Small,
+    /// What will be free.
+    later: Small,
     rooms: Vec<Room>,
 }
 
+/// Amounts of a page by dimension, in a form that many are compared in at a time.
+type Small = [[i32; PAGE]; DIMENSIONS_MAX];
+
+/// An amount as a small number: exact up to the largest one, which stands for all above.
+fn small(amount: u64) -> i32 {
+    i32::try_from(amount).unwrap_or(i32::MAX)
+}
+
+/// Which room is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// What is free now.
+    Now,
+    /// What will be free once everything that is being stopped has ended.
+    Later,
+}
+
 impl Page {
+    const EMPTY: Self = Self {
+        scores: [0; PAGE],
+        free: [[0; PAGE]; DIMENSIONS_MAX],
+        later: [[0; PAGE]; DIMENSIONS_MAX],
+        rooms: Vec::new(),
+    };
+
+    /// Whether a load could fit on each node, as far as small numbers tell; false for all where it fits on none.
+    fn could_fit(&self, load: Loads, when: When) -> Option<[bool; PAGE]> {
+        let rooms = match when {
+            When::Now => &self.free,
+            When::Later => &self.later,
+        };
+        let mut could = [true; PAGE];
+        for (load, rooms) in load.0.iter().zip(rooms).filter(|(load, _)| **load > 0) {
+            // The largest small number stands for larger ones too.
+            let load = small(*load).min(i32::MAX.saturating_sub(1));
+            for (could, room) in could.iter_mut().zip(rooms) {
+                *could &= load < *room;
+            }
+        }
+        // Not `any`: a sum over all is done many at a time.
+        let found = could.iter().fold(false, |found, could| found | *could);
+        found.then_some(could)
+    }
+
     fn nodes(&self, first: u32) -> impl Iterator<Item = (NodeIx, u8, &Room)> {
         let rows = self.scores.iter().zip(&self.rooms);
         (first..)
@@ -143,10 +190,7 @@ impl Rooms {
         }
         let pages = Arc::make_mut(&mut self.pages);
         while pages.len() <= page {
-            pages.push(Arc::new(Page {
-                scores: [0; PAGE],
-                rooms: Vec::new(),
-            }));
+            pages.push(Arc::new(Page::EMPTY));
         }
         let tops = Arc::make_mut(&mut self.tops);
         tops.resize(pages.len().max(tops.len()), 0);
@@ -161,6 +205,14 @@ impl Rooms {
             *known = room;
             *score = room.byte();
         }
+        let amounts = [(&mut page.free, room.free), (&mut page.later, room.later)];
+        for (rows, amounts) in amounts {
+            for (rows, amount) in rows.iter_mut().zip(amounts) {
+                if let Some(known) = rows.get_mut(row) {
+                    *known = small(amount);
+                }
+            }
+        }
         *top = page.scores.iter().copied().max().unwrap_or(0);
     }
 
@@ -170,8 +222,20 @@ impl Rooms {
         u64::from(top).saturating_sub(1)
     }
 
-    /// The open node with the largest score that is allowed, the lowest number among equals.
-    pub(crate) fn most_room(&self, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
+    /// The open node with the largest score where a load fits and that is allowed, the lowest number among equals.
+    pub(crate) fn most_room(
+        &self,
+        load: Loads,
+        when: When,
+        mut allowed: impl FnMut(NodeIx, &Room) -> bool,
+    ) -> Option<NodeIx> {
+        let mut allowed = |node: NodeIx, room: &Room| {
+            let fits = match when {
+                When::Now => room.fits(load),
+                When::Later => room.fits_later(load),
+            };
+            fits && allowed(node, room)
+        };
         let top = self.tops.iter().copied().max().filter(|top| *top > 0)?;
         let level = self
             .pages()
@@ -182,19 +246,22 @@ impl Rooms {
             .find(|(node, _, room)| allowed(*node, room));
         match found {
             Some((node, _, _)) => Some(node),
-            None => self.scan(allowed),
+            None => self.scan(load, when, allowed),
         }
     }
 
     /// The same in one pass over every room.
-    fn scan(&self, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
+    fn scan(&self, load: Loads, when: When, mut allowed: impl FnMut(NodeIx, &Room) -> bool) -> Option<NodeIx> {
         let mut best: Option<(u8, NodeIx)> = None;
         for (first, top, page) in self.pages() {
             if top == 0 || best.is_some_and(|(best, _)| best >= top) {
                 continue;
             }
-            for (node, score, room) in page.nodes(first) {
-                let better = score > 0 && best.is_none_or(|(best, _)| score > best);
+            let Some(could) = page.could_fit(load, when) else {
+                continue;
+            };
+            for ((node, score, room), could) in page.nodes(first).zip(could) {
+                let better = could && score > 0 && best.is_none_or(|(best, _)| score > best);
                 if better && allowed(node, room) {
                     best = Some((score, node));
                 }
@@ -243,6 +310,11 @@ mod tests {
                     open,
                     score,
                     free: [score; DIMENSIONS_MAX],
+                    later: [if number % 5 == 0 {
+                        u64::MAX
+                    } else {
+                        score.saturating_add(9)
+                    }; DIMENSIONS_MAX],
                     ..Room::CLOSED
                 },
             );
@@ -250,9 +322,15 @@ mod tests {
         for most in 0..256u64 {
             for odd in [false, true] {
                 let allowed = |node: NodeIx, room: &Room| room.open && room.score <= most && (node.0 % 2 == 1) == odd;
-                assert_eq!(rooms.most_room(allowed), slow(&rooms, allowed));
+                for load in [0, 100, 250, 1 << 40] {
+                    let load = Loads([load; DIMENSIONS_MAX]);
+                    let fits = |node: NodeIx, room: &Room| room.fits(load) && allowed(node, room);
+                    assert_eq!(rooms.most_room(load, When::Now, allowed), slow(&rooms, fits));
+                    let fits = |node: NodeIx, room: &Room| room.fits_later(load) && allowed(node, room);
+                    assert_eq!(rooms.most_room(load, When::Later, allowed), slow(&rooms, fits));
+                }
             }
         }
-        assert_eq!(rooms.most_room(|_, _| false), None);
+        assert_eq!(rooms.most_room(Loads::default(), When::Now, |_, _| false), None);
     }
 }

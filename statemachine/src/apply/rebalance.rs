@@ -13,7 +13,7 @@ use crate::package::{Instance, Package, Rank};
 use crate::plan::eligible::Terms;
 use crate::plan::{maintenance, together};
 use crate::reason::Reason;
-use crate::room::{Room, SCORE_MAX};
+use crate::room::{Room, SCORE_MAX, When};
 use crate::state::State;
 
 /// A package without a list of nodes moves only where the emptier node keeps this much more free than the fuller one has
@@ -126,7 +126,7 @@ fn emptier(state: &State, moves: &Moves, terms: &Terms, here: NodeIx) -> Option<
         .room(state, here, Loads::default())?
         .score
         .saturating_add(GAIN_MIN);
-    state.rooms.most_room(|node, room| {
+    state.rooms.most_room(Loads::default(), When::Now, |node, room| {
         room.score >= floor
             && node != here
             && moves.allow(state, terms, node)

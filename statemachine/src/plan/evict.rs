@@ -11,6 +11,7 @@ use crate::package::{Importance, Package};
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
 use crate::plan::{maintenance, together};
+use crate::room::When;
 use crate::rules::condition::Polarity;
 use crate::state::State;
 use crate::yielding::Weight;
@@ -191,9 +192,8 @@ pub(crate) fn cheapest(state: &State, terms: &Terms, newcomer: Importance) -> Op
         }
         None => {
             // Where nobody has to go the one with most room is taken, as for a start.
-            let free = state.rooms.most_room(|node, room| {
-                room.fits_later(terms.load)
-                    && evict(state, terms, newcomer, node).is_some_and(|found| found.dearest.is_none())
+            let free = state.rooms.most_room(terms.load, When::Later, |node, _| {
+                evict(state, terms, newcomer, node).is_some_and(|found| found.dearest.is_none())
             });
             match free {
                 Some(node) => look_at(state, terms, newcomer, node, &mut best),

@@ -10,6 +10,7 @@ use crate::plan::eligible::Terms;
 use crate::plan::evict::{Eviction, cheapest, evict};
 use crate::plan::{ring, together};
 use crate::reason::Reason;
+use crate::room::When;
 use crate::state::State;
 
 /// The node where a package can be started now, with all that only start together with it: where room was kept for it;
@@ -61,7 +62,9 @@ fn choose_for(state: &State, party: &[PackageIx]) -> Option<NodeIx> {
     }
     match &terms.listed {
         Some(listed) => listed.iter().copied().find(|node| allowed(*node)),
-        None => state.rooms.most_room(|node, room| terms.allow(state, node, room)),
+        None => state
+            .rooms
+            .most_room(terms.load, When::Now, |node, room| terms.allow(state, node, room)),
     }
 }
 

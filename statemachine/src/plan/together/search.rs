@@ -8,7 +8,7 @@ use crate::package::Package;
 use crate::plan::eligible::Terms;
 use crate::plan::together::{home, missing};
 use crate::reason::{Obstacle, Obstacles};
-use crate::room::Room;
+use crate::room::{Room, When};
 use crate::state::State;
 
 /// Members that are placed as one.
@@ -65,7 +65,9 @@ impl Bundle {
         }
         match self.terms.iter().find_map(|terms| terms.listed.as_ref()) {
             Some(listed) => listed.iter().copied().find(|node| self.allows(state, *node)),
-            None => state.rooms.most_room(|node, room| self.allow(state, node, room)),
+            None => state
+                .rooms
+                .most_room(self.load, When::Now, |node, room| self.allow(state, node, room)),
         }
     }
 
