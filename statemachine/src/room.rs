@@ -42,16 +42,26 @@ impl Room {
     };
 
     pub(crate) fn of(node: &Node, dimensions: &Dimensions) -> Self {
+        let empty = node.instances.is_empty() && node.claims.is_empty();
+        let held = node.planned.plus(node.claimed);
+        Self::holding(node, dimensions, held, empty, node.alone > 0)
+    }
+
+    /// As if room were kept for nobody.
+    pub(crate) fn without_claims(node: &Node, dimensions: &Dimensions, alone: bool) -> Self {
+        Self::holding(node, dimensions, node.planned, node.instances.is_empty(), alone)
+    }
+
+    fn holding(node: &Node, dimensions: &Dimensions, held: Loads, empty: bool, alone: bool) -> Self {
         let capacity = dimensions.capacity(&node.capacity);
         let mut room = Self {
             open: node.takes_packages(),
             score: SCORE_MAX,
             free: [u64::MAX; DIMENSIONS_MAX],
             later: [u64::MAX; DIMENSIONS_MAX],
-            empty: node.instances.is_empty() && node.claims.is_empty(),
-            alone: node.alone > 0,
+            empty,
+            alone,
         };
-        let held = node.planned.plus(node.claimed);
         let staying = held.minus(node.leaving);
         for ((later, capacity), staying) in room.later.iter_mut().zip(capacity).zip(staying.0) {
             *later = capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(staying));
@@ -110,6 +120,8 @@ struct Page {
     free: Small,
     /// What will be free.
     later: Small,
+    /// Every room is open and without anything that needs its node for itself, and there is one for every node.
+    ordinary: bool,
     rooms: Vec<Room>,
 }
 
@@ -117,7 +129,7 @@ struct Page {
 type Small = [[i32; PAGE]; DIMENSIONS_MAX];
 
 /// An amount as a small number: exact up to the largest one, which stands for all above.
-fn small(amount: u64) -> i32 {
+pub(crate) fn small(amount: u64) -> i32 {
     i32::try_from(amount).unwrap_or(i32::MAX)
 }
 
@@ -135,6 +147,7 @@ impl Page {
         scores: [0; PAGE],
         free: [[0; PAGE]; DIMENSIONS_MAX],
         later: [[0; PAGE]; DIMENSIONS_MAX],
+        ordinary: false,
         rooms: Vec::new(),
     };
 
@@ -213,6 +226,8 @@ impl Rooms {
                 }
             }
         }
+        let ordinary = |room: &Room| room.open && !room.alone;
+        page.ordinary = page.rooms.len() == PAGE && page.rooms.iter().all(ordinary);
         *top = page.scores.iter().copied().max().unwrap_or(0);
     }
 
@@ -270,10 +285,32 @@ impl Rooms {
         best.map(|(_, node)| node)
     }
 
-    /// Every node's room, by number.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeIx, &Room)> {
-        let rows = self.pages().flat_map(|(first, _, page)| page.nodes(first));
-        rows.map(|(node, _, room)| (node, room))
+    /// How many nodes lack room for a load where nothing else is in the way: they are open, nothing there is alone, and they
+    /// are not among the special ones, which are in order. All others that may be in the way are handed out.
+    pub(crate) fn count_full(&self, load: Loads, special: &[NodeIx], mut other: impl FnMut(NodeIx)) -> u32 {
+        let mut full: u32 = 0;
+        let exact = load.0.iter().all(|load| small(*load) < i32::MAX.saturating_sub(1));
+        for (first, _, page) in self.pages() {
+            let after = special.partition_point(|node| node.0 < first);
+            let is_special = special
+                .get(after)
+                .is_some_and(|node| place(node.0.saturating_sub(first)) < PAGE);
+            if exact && page.ordinary && !is_special {
+                let rooms = u32::try_from(page.rooms.len()).unwrap_or(0);
+                let could = page.could_fit(load, When::Now);
+                let fitting = could.map_or(0, |could| could.iter().map(|could| u8::from(*could)).sum());
+                full = full.saturating_add(rooms.saturating_sub(u32::from(fitting)));
+                continue;
+            }
+            for (node, _, room) in page.nodes(first) {
+                if !room.open || room.alone || special.binary_search(&node).is_ok() {
+                    other(node);
+                } else if !room.fits(load) {
+                    full = full.saturating_add(1);
+                }
+            }
+        }
+        full
     }
 
     /// Every page with the number of its first node and its best score byte.

@@ -1,7 +1,7 @@
 //! Which units wait for a node, in order of rank, with the least that each of them needs.
 //!
 //! A node that gains room asks for the first one that it could take, and for the next one after that. Many wait where
-//! nothing is free, so that pages of them are passed over by the least that any of their units needs.
+//! nothing is free, so that the needs of a page are compared at a time.
 //!
 //! Derived from the packages, so it is no part of a snapshot.
 
@@ -9,8 +9,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::id::PackageIx;
-use crate::load::Loads;
+use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::Rank;
+use crate::room::{is_below, small};
 use crate::state::{State, Unit};
 
 /// Units of a page at most: what the first write after a clone copies. A full page is split.
@@ -28,15 +29,50 @@ pub(crate) struct Waiting {
 
 #[derive(Clone, Debug)]
 struct Page {
-    /// The least that any of them needs, in each dimension.
-    least: Loads,
     units: Vec<(Ranked, Loads)>,
+    /// What each of them needs in each dimension, as [`small`] numbers.
+    needs: [[i32; PAGE]; DIMENSIONS_MAX],
 }
 
 impl Page {
+    /// A page of these units, of which there are few enough.
     fn of(units: Vec<(Ranked, Loads)>) -> Self {
-        let least = least(units.iter().map(|(_, needs)| *needs));
-        Self { least, units }
+        let mut page = Self {
+            units,
+            needs: [[i32::MAX; PAGE]; DIMENSIONS_MAX],
+        };
+        page.count();
+        page
+    }
+
+    /// Writes down what its units need.
+    fn count(&mut self) {
+        for (dimension, needs) in self.needs.iter_mut().enumerate() {
+            let units = self.units.iter().map(|(_, needs)| needs.0.get(dimension).copied());
+            let known = units.map(|amount| match amount {
+                // Whoever needs nothing fits where nothing is left.
+                None | Some(0) => -1,
+                // The largest small number stands for a room above all needs.
+                Some(amount) => small(amount).min(i32::MAX.saturating_sub(1)),
+            });
+            let rest = core::iter::repeat(i32::MAX);
+            for (to, from) in needs.iter_mut().zip(known.chain(rest)) {
+                *to = from;
+            }
+        }
+    }
+
+    /// Whether any of them could fit into a room, as far as small numbers tell.
+    fn could_fit(&self, room: [u64; DIMENSIONS_MAX]) -> bool {
+        let mut could = [true; PAGE];
+        for (needs, room) in self.needs.iter().zip(room) {
+            let room = small(room);
+            for (could, needs) in could.iter_mut().zip(needs) {
+                *could &= *needs < room;
+            }
+        }
+        // Not `any`: all are looked at, many at a time.
+        could.iter().fold(false, |found, could| found | *could)
     }
 }
 
@@ -99,11 +135,12 @@ impl Waiting {
             }
             Err(place) => page.units.insert(place, (unit, needs)),
         }
-        page.least = least(page.units.iter().map(|(_, needs)| *needs));
-        if page.units.len() > PAGE {
+        if page.units.len() >= PAGE {
             let upper = page.units.split_off(PAGE.div_euclid(2));
-            page.least = least(page.units.iter().map(|(_, needs)| *needs));
+            page.count();
             pages.insert(at.saturating_add(1), Arc::new(Page::of(upper)));
+        } else {
+            page.count();
         }
     }
 
@@ -123,30 +160,31 @@ impl Waiting {
         if page.units.is_empty() {
             pages.remove(at);
         } else {
-            page.least = least(page.units.iter().map(|(_, needs)| *needs));
+            page.count();
         }
     }
 
-    /// The first unit after another one that could be taken. What `could` says of the first rank and the least needs of
-    /// several must hold for each of them.
+    /// The first unit after another one that fits into the room that there is for a rank: for a less important one there
+    /// is never more.
     pub(crate) fn first_after(
         &self,
         after: Option<Ranked>,
-        mut could: impl FnMut(Rank, Loads) -> bool,
+        mut room: impl FnMut(Rank) -> [u64; DIMENSIONS_MAX],
     ) -> Option<Ranked> {
         let from = after.map_or(0, |after| self.page_of(after));
         for page in self.pages.iter().skip(from) {
-            let Some(((rank, _), _)) = page.units.first() else {
+            let Some(((first, _), _)) = page.units.first() else {
                 continue;
             };
-            if !could(*rank, page.least) {
+            let most = room(*first);
+            if !page.could_fit(most) {
                 continue;
             }
             let mut rest = page
                 .units
                 .iter()
-                .filter(|(unit, _)| after.is_none_or(|after| *unit > after));
-            if let Some((unit, _)) = rest.find(|((rank, _), needs)| could(*rank, *needs)) {
+                .filter(|(unit, needs)| is_below(*needs, most) && after.is_none_or(|after| *unit > after));
+            if let Some((unit, _)) = rest.find(|((rank, _), needs)| is_below(*needs, room(*rank))) {
                 return Some(*unit);
             }
         }
@@ -214,14 +252,15 @@ mod tests {
             }
         }
         assert!(waiting.rows().eq(held.iter()));
-        for room in [0, 1, 5, 20, 100] {
+        for most in [0, 1, 5, 20, 100] {
             for after in [None, Some(ranked(0)), Some(ranked(700)), Some(ranked(1_999))] {
-                let could = |_: Rank, needs: Loads| needs.0.iter().all(|needs| *needs <= room);
+                // The less important, the less there is.
+                let room = |rank: Rank| [most, u64::MAX.saturating_sub(rank.order * 9_000_000_000_000_000), 1, 0];
                 let slow = held
                     .iter()
                     .filter(|(unit, _)| after.is_none_or(|after| *unit > after))
-                    .find(|((rank, _), needs)| could(*rank, *needs));
-                assert_eq!(waiting.first_after(after, could), slow.map(|(unit, _)| *unit));
+                    .find(|((rank, _), needs)| is_below(*needs, room(*rank)));
+                assert_eq!(waiting.first_after(after, room), slow.map(|(unit, _)| *unit));
             }
         }
         for order in 0..2_000 {

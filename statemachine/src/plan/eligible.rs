@@ -123,12 +123,8 @@ impl Terms {
     /// Whether it may be started where room was kept for it.
     pub(crate) fn allow_claimed(&self, state: &State, node: NodeIx) -> bool {
         let Some(row) = state.node_at(node) else { return false };
-        let mut row = row.clone();
-        row.claims.clear();
-        row.claimed = Loads::default();
-        row.alone = condition::alone_instances(state, &row);
-        let room = Room::of(&row, &state.dimensions);
-        self.allow(state, node, &room)
+        let alone = row.alone > 0 && condition::alone_instances(state, row) > 0;
+        self.allow(state, node, &Room::without_claims(row, &state.dimensions, alone))
     }
 
     /// Whether a node is one that its definition and its past allow, whatever else is there, peers apart.
@@ -248,15 +244,7 @@ impl Terms {
         special.sort();
         special.dedup();
         let mut rest = Vec::new();
-        for (node, room) in state.rooms.iter() {
-            if !room.open || special.binary_search(&node).is_ok() {
-                rest.push(node);
-            } else if room.alone {
-                counts.exclusive = counts.exclusive.saturating_add(1);
-            } else if !room.fits(self.load) {
-                counts.full = counts.full.saturating_add(1);
-            }
-        }
+        counts.full = state.rooms.count_full(self.load, &special, |node| rest.push(node));
         self.count_each(state, rest.into_iter(), &mut counts);
         counts
     }

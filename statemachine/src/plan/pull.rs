@@ -10,7 +10,6 @@ use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::{Importance, Rank};
 use crate::plan::evict::standing;
 use crate::plan::gate;
-use crate::room::is_below;
 use crate::state::State;
 use crate::waiting::Ranked;
 
@@ -59,8 +58,8 @@ impl Pull {
             return;
         }
         let slope = Slope::of(state, node);
-        let could = |rank: Rank, needs: Loads| slope.could_take(Importance { spare: false, rank }, needs);
-        if let Some(unit) = state.waiting.first_after(after, could) {
+        let room = |rank: Rank| slope.left(Importance { spare: false, rank });
+        if let Some(unit) = state.waiting.first_after(after, room) {
             self.next.insert((unit, node));
         }
     }
@@ -109,12 +108,12 @@ impl Slope {
         Self { steps }
     }
 
-    /// Whether a newcomer would fit if everything less important that may be stopped were.
-    fn could_take(&self, newcomer: Importance, load: Loads) -> bool {
+    /// What is left for a newcomer if everything less important that may be stopped were.
+    fn left(&self, newcomer: Importance) -> [u64; DIMENSIONS_MAX] {
         let above = self
             .steps
             .partition_point(|(importance, _)| importance.is_none_or(|it| it < newcomer));
         let step = above.checked_sub(1).and_then(|last| self.steps.get(last));
-        step.is_some_and(|(_, left)| is_below(load, *left))
+        step.map_or([0; DIMENSIONS_MAX], |(_, left)| *left)
     }
 }
