@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 /// Syncs that are looked at: more than half of them must be slow before the disk is called so.
 const SYNCS: usize = 7;
+/// A sync that is under way for longer than this hangs. A shorter stall, which any disk that is shared has now and then, is
+/// judged once it is over, with the others.
+const HANGS: Duration = Duration::from_millis(500);
 
 /// Written by the writer's thread, read by whoever decides whether this server may lead. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +39,7 @@ impl DiskPace {
         }
     }
 
-    /// What a write takes at present: the median of the last ones, or the age of the one under way where that is more.
+    /// What a write takes at present: the median of the last ones, or the age of the one under way where that hangs.
     #[must_use]
     pub fn now(&self) -> Duration {
         let syncs = self.lock();
@@ -44,6 +47,9 @@ impl DiskPace {
         took.sort_unstable();
         let median = took.get(took.len() / 2).copied().unwrap_or_default();
         let waiting = syncs.begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        if waiting < HANGS {
+            return median;
+        }
         median.max(waiting)
     }
 
@@ -69,6 +75,12 @@ mod tests {
         assert_eq!(pace.now(), Duration::from_millis(2));
         [400, 300, 500, 350].into_iter().for_each(&mut sync);
         assert_eq!(pace.now(), Duration::from_millis(300));
+        let Some(before) = begin.checked_sub(Duration::from_millis(250)) else {
+            return;
+        };
+        [1, 1, 1, 1].into_iter().for_each(&mut sync);
+        pace.begin(before);
+        assert_eq!(pace.now(), Duration::from_millis(1), "a stall that is not over yet");
         let Some(long_ago) = begin.checked_sub(Duration::from_secs(5)) else {
             return;
         };
