@@ -62,7 +62,10 @@ pub(crate) fn why_idle(state: &State, number: PackageIx, package: &Package) -> O
     if package.instance.is_some() {
         return None;
     }
-    if package.wish == Wish::Stop {
+    // Whoever works on the node may have it running: that its group waits for the end of the maintenance is not forgotten
+    // where it is to be stopped meanwhile.
+    let kept = state.shared_unit(package).is_some() && maintenance::ended_on(state, package).is_some();
+    if package.wish == Wish::Stop && !kept {
         return Some(Reason::Stopped);
     }
     if let Some(held) = maintenance::why(state, number, package) {

@@ -71,7 +71,7 @@ pub(crate) fn is_maintained(state: &State, node: NodeIx) -> bool {
 }
 
 /// The node in maintenance on which a package ended without being asked to.
-fn ended_on<'a>(state: &State, package: &'a Package) -> Option<&'a NodeName> {
+pub(crate) fn ended_on<'a>(state: &State, package: &'a Package) -> Option<&'a NodeName> {
     let Some(Reason::Maintenance { node: Some(name) }) = &package.idle else {
         return None;
     };
