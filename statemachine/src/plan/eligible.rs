@@ -110,6 +110,11 @@ impl Terms {
         self
     }
 
+    /// Whether no condition comes in, its own or another's, and it may share a node.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.conditional && !self.exclusive && self.wary.is_empty()
+    }
+
     /// Whether the package may be started on a node that has this room.
     pub(crate) fn allow(&self, state: &State, node: NodeIx, room: &Room) -> bool {
         room.open

@@ -96,11 +96,20 @@ pub(crate) fn claim_holds(state: &State, number: PackageIx) -> bool {
     parties(state, number)
         .into_iter()
         .filter(|party| party.iter().all(has_claim))
-        .any(|party| {
-            let terms = Terms::of_party(state, &party);
-            let found = terms.and_then(|terms| evict(state, &terms, importance(state, &party)?, node));
-            found.is_some_and(|found| found.victims.is_empty())
-        })
+        .any(|party| keeps_claim(state, &party, node) == Some(true))
+}
+
+/// Whether several that start together can all be where room is kept for them without anybody else having to go.
+fn keeps_claim(state: &State, party: &[PackageIx], node: NodeIx) -> Option<bool> {
+    let terms = Terms::of_party(state, party)?;
+    let room = state.rooms.get(node);
+    if terms.is_plain() && !room.alone {
+        // What is kept for them is counted there already: it holds as long as anything is left beside it.
+        let mut later = terms.load.0.iter().zip(room.later);
+        return Some(room.open && terms.allow_node(node) && later.all(|(load, later)| *load == 0 || later > 0));
+    }
+    let found = evict(state, &terms, importance(state, party)?, node)?;
+    Some(found.victims.is_empty())
 }
 
 /// Keeps room for a package where it can be made at the least expense, and stops whoever has to go for it. Gives whether
