@@ -64,6 +64,7 @@ pub mod package;
 mod plan;
 pub mod preview;
 pub mod reason;
+pub mod reload;
 mod requests;
 pub mod resource;
 mod room;
@@ -75,7 +76,7 @@ mod subject;
 pub mod time;
 
 pub use apply::{apply, check_rules};
-pub use desired::{DesiredInstance, DesiredSet, desired, shares};
+pub use desired::{DesiredInstance, DesiredReload, DesiredSet, desired, shares};
 pub use digest::{Digest, digest};
 pub use effect::Effect;
 pub use entry::Entry;

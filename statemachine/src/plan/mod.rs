@@ -18,6 +18,7 @@ mod lawful;
 pub(crate) mod maintenance;
 pub(crate) mod needs;
 pub(crate) mod place;
+mod refresh;
 pub(crate) mod ring;
 pub(crate) mod share;
 mod standby;

@@ -10,6 +10,7 @@ use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::node::{Moment, Node, NodeStatus, Overload};
 use crate::outcome::Accepted;
 use crate::package::{Instance, Package, Phase};
+use crate::reload::Reload;
 use crate::resource::Resource;
 use crate::state::State;
 
@@ -319,6 +320,7 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         busy,
         own_mode,
         held,
+        reload,
     } = row;
     v1::InstanceRow {
         node: node.0,
@@ -345,6 +347,10 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         busy: *busy,
         own_mode: own_mode.as_deref().map(ToString::to_string),
         held: *held,
+        reload: reload.map(|reload| match reload {
+            Reload::Asked(revision) => v1::ReloadRow::Asked(revision),
+            Reload::Failed(revision) => v1::ReloadRow::Failed(revision),
+        }),
     }
 }
 

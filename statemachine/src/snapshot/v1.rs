@@ -383,6 +383,19 @@ pub struct InstanceRow {
     /// Its turn in its together group has not come.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub held: bool,
+    /// How far it is with a reload to the package's present definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<ReloadRow>,
+}
+
+/// How far an instance is with a reload, and for which revision of its package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum ReloadRow {
+    /// Its node was told.
+    Asked(Index),
+    /// The command failed.
+    Failed(Index),
 }
 
 /// What is known of an instance.

@@ -261,6 +261,9 @@ fn command(world: &mut World, words: &[&str]) -> Command {
                 .observe(rest[0], vec![Observation::Said(words)])
                 .expect("an instance")
         }
+        "reloads" => world
+            .reload(rest[0], (rest.len() > 1).then(|| rest[1..].join(" ")))
+            .expect("a reload that is asked for"),
         _ => observation(world, verb, rest),
     }
 }
@@ -387,6 +390,8 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
             "condition" => spec.condition = Some(value.to_string()),
             "after" => spec.after = value.split(',').map(|name| PackageName::new(name).unwrap()).collect(),
             "needs" => spec.needs = value.split(',').map(|need| Need::parse(need).unwrap()).collect(),
+            "env" => drop(spec.run.environment.insert("SETTING".into(), value.into())),
+            "reload" => spec.run.reload = Some(vec![value.to_string()]),
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
                 spec.load
@@ -531,6 +536,16 @@ fn show_desired(world: &World, node: &str) -> String {
             it.epoch,
             it.run().command
         );
+        if let Some(reload) = it.reload {
+            let _ = writeln!(
+                text,
+                "{}: reload to revision {} by {:?} with {:?}",
+                it.package,
+                reload.revision,
+                reload.spec.run.reload.as_deref().unwrap_or_default(),
+                reload.spec.run.environment
+            );
+        }
     }
     text
 }

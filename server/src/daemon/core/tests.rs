@@ -68,6 +68,7 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
         probe: None,
         start_timeout_ms: 1_000,
         stop_timeout_ms: 1_000,
+        reload: None,
     }
 }
 
