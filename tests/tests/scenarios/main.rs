@@ -4,6 +4,7 @@
 mod all_servers_killed;
 mod bad_file;
 mod bad_programs;
+mod black_start;
 mod control;
 mod daemon_restart;
 mod data_directory;
@@ -24,6 +25,7 @@ mod own_program;
 mod package_killed;
 mod placement;
 mod planned_restart;
+mod reload;
 mod rules;
 mod same_name;
 mod together;

@@ -12,6 +12,7 @@ use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, Ord
 mod adoption;
 mod crossing;
 mod cut_off;
+mod reloading;
 mod resetting;
 mod watching;
 
