@@ -287,6 +287,13 @@ fn samples() -> BTreeMap<&'static str, Command> {
         ),
         ("configure-reset", reset()),
         ("configure-reload", reloadable()),
+        (
+            "if-unchanged",
+            Command::IfUnchanged {
+                since: Index(7),
+                command: Box::new(Command::Promote { package: name("a") }),
+            },
+        ),
         ("observe-reloaded", reloaded()),
         (
             "observe",

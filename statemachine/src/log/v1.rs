@@ -1,5 +1,6 @@
 //! Version 1 of what is stored in the log. Once released these shapes do not change: a new shape is a new file.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -202,6 +203,13 @@ pub enum Command {
     Rebalance {
         /// So many at most.
         at_most: u32,
+    },
+    /// A command that is rejected where what it is about has changed since this index.
+    IfUnchanged {
+        /// As far as somebody has looked at it.
+        since: Index,
+        /// What to do then. It is no condition itself.
+        command: Box<Command>,
     },
 }
 

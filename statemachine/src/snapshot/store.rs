@@ -57,6 +57,7 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
         rules,
         maintenance,
         stopped,
+        acted,
     } = row;
     v1::ClusterRow {
         id: id.to_string(),
@@ -72,6 +73,7 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
         rules: rules.to_string(),
         maintenance: maintenance.map(kept),
         stopped: *stopped,
+        acted: *acted,
     }
 }
 

@@ -68,6 +68,14 @@ pub struct ClusterRow {
     /// It was stopped as a whole.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stopped: bool,
+    /// The last entry that stopped, started or maintained it as a whole.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub acted: Index,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_never(index: &Index) -> bool {
+    *index == Index(0)
 }
 
 /// Whether packages are placed.

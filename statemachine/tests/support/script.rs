@@ -28,7 +28,7 @@ use statemachine::command::{
     Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords,
     Maintained, ModeSpec, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
 };
-use statemachine::id::{GroupName, NodeName, PackageName, Term};
+use statemachine::id::{GroupName, Index, NodeName, PackageName, Term};
 use statemachine::time::Millis;
 use statemachine::{Applied, Preview, desired, explain, preview, preview_loss};
 
@@ -123,6 +123,10 @@ fn command(world: &mut World, words: &[&str]) -> Command {
         changes: vec![change],
     };
     match *verb {
+        "since" => Command::IfUnchanged {
+            since: Index(rest[0].parse().unwrap()),
+            command: Box::new(command(world, &rest[1..])),
+        },
         "create" => Command::CreateCluster {
             id: "c1".into(),
             member: NodeName::new("n1").unwrap(),
