@@ -87,6 +87,7 @@ impl Arrival {
 pub struct Leases {
     raft: RaftNode,
     arrivals: mpsc::Sender<Arrival>,
+    table: Table,
 }
 
 impl Leases {
@@ -100,8 +101,22 @@ impl Leases {
             let within = Duration::from_millis(2 * Timers::of(cluster_lease(state)).renew_ms);
             lock(&guarded).may_hand_over(BootTime::now(), within, state)
         });
-        raft.spawn(run(raft.clone(), queue, table));
-        Self { raft, arrivals }
+        raft.spawn(run(raft.clone(), queue, Arc::clone(&table)));
+        Self { raft, arrivals, table }
+    }
+
+    /// Whether a node may register now. Only the leader knows who else is heard.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        if !self.raft.leadership().borrow().is_leader {
+            let leader = self.raft.leader_address();
+            return Admission::NotLeader { leader };
+        }
+        if lock(&self.table).may_register(BootTime::now(), &self.raft.state()) {
+            Admission::Open
+        } else {
+            Admission::NotYet
+        }
     }
 
     /// Answers a renewal as leader. A follower names the leader instead, and whoever asks passes the renewal on singly.
@@ -136,6 +151,20 @@ impl Leases {
             Ok(answer) => answer,
         }
     }
+}
+
+/// Whether a registration is taken now: see [`LeaseTable::may_register`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is.
+    Open,
+    /// It is not yet: whether other nodes still run is not known.
+    NotYet,
+    /// Another server leads, or none.
+    NotLeader {
+        /// The leader's peer address, where one is known.
+        leader: Option<String>,
+    },
 }
 
 type Table = Arc<Mutex<LeaseTable<Reply>>>;

@@ -295,3 +295,87 @@ fn sd_notify_and_programs_beside_the_package() {
     supervised.order(&Order::Kill);
     supervised.wait_ended();
 }
+
+/// The order of a reload by a shell script, in an environment of its own.
+fn reload(revision: u64, script: &str, setting: &str, timeout_ms: u64) -> Order {
+    Order::Reload {
+        revision,
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        env: BTreeMap::from([
+            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
+            ("SETTING".to_owned(), setting.to_owned()),
+        ]),
+        timeout_ms,
+        stop_timeout_ms: 300,
+    }
+}
+
+impl Supervised {
+    fn wait_reloaded(&mut self) -> (u64, Option<String>) {
+        loop {
+            match self.news() {
+                Some(News::Reloaded { revision, error }) => return (revision, error),
+                Some(_) => {}
+                None => panic!("it ended without a word"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reload_runs_once_beside_the_package_in_the_changed_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let script = format!("echo $SETTING $PACELINE_PACKAGE $PACELINE_EPOCH >> {}", log.display());
+    let mut supervised = Supervised::spawn(&["sleep", "999"], 20_000, "namespace");
+    supervised.order(&Order::Go);
+    supervised.wait_started();
+    supervised.order(&reload(5, &script, "two", 5_000));
+    assert_eq!(supervised.wait_reloaded(), (5, None));
+    // A later daemon does not know how it ended.
+    supervised.order(&reload(5, &script, "two", 5_000));
+    assert_eq!(supervised.wait_reloaded(), (5, None));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "two p 1\n");
+    // What is run beside it from now on finds it too.
+    supervised.order(&Order::Run {
+        id: 1,
+        command: ["sh", "-c", "[ \"$SETTING\" = two ]"].map(str::to_owned).to_vec(),
+        timeout_ms: 5_000,
+    });
+    assert!(matches!(supervised.news(), Some(News::Ran { id: 1, error: None })));
+}
+
+#[test]
+fn a_reload_that_fails_or_hangs_says_so_and_changes_nothing() {
+    let mut supervised = Supervised::spawn(&["sleep", "999"], 20_000, "namespace");
+    supervised.order(&Order::Go);
+    supervised.wait_started();
+    supervised.order(&reload(5, "exit 3", "two", 5_000));
+    let (revision, error) = supervised.wait_reloaded();
+    assert_eq!(revision, 5);
+    assert!(
+        error.as_ref().is_some_and(|error| error.contains("exited with 3")),
+        "{error:?}"
+    );
+    supervised.order(&reload(6, "sleep 998", "two", 200));
+    supervised.order(&reload(6, "true", "two", 200));
+    let (revision, error) = supervised.wait_reloaded();
+    assert_eq!(revision, 6);
+    assert!(
+        error
+            .as_ref()
+            .is_some_and(|error| error.contains("did not end in time")),
+        "{error:?}"
+    );
+    wait_until("the command is gone", || {
+        processes_of(supervised.path())
+            .iter()
+            .all(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.contains("998")))
+    });
+    supervised.order(&Order::Run {
+        id: 1,
+        command: ["sh", "-c", "[ -z \"$SETTING\" ]"].map(str::to_owned).to_vec(),
+        timeout_ms: 5_000,
+    });
+    assert!(matches!(supervised.news(), Some(News::Ran { id: 1, error: None })));
+}

@@ -46,6 +46,8 @@ pub struct Cluster {
     pub maintenance: Option<Maintenance>,
     /// Everything was stopped in order, and nothing is started before somebody says so.
     pub stopped: bool,
+    /// The last entry that stopped, started or maintained the cluster as a whole.
+    pub acted: Index,
 }
 
 /// A lease that was granted and ends by itself.
@@ -114,6 +116,7 @@ impl Feed for Cluster {
             rules,
             maintenance,
             stopped,
+            acted,
         } = self;
         id.feed(hasher);
         spec.feed(hasher);
@@ -138,6 +141,10 @@ impl Feed for Cluster {
         }
         if let Some(maintenance) = maintenance {
             maintenance.feed(hasher);
+        }
+        if *acted > Index(0) {
+            hasher.word(0x6163_7465_6400);
+            acted.feed(hasher);
         }
     }
 }

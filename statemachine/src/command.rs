@@ -8,6 +8,6 @@
 pub use crate::log::v1::{
     Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, GroupKind, GroupSpec, InstanceReport,
     InstanceState, InstanceWords, Load, Maintained, Mode, ModeSpec, Need, Observation, OnQuorumLoss, Output,
-    PackageSpec, ProbeKind, ProbeSpec, RegisterNode, RequestId, ResourceKind, ResourceReport, RestartSpec, RunSpec,
-    Shares, Wish,
+    PackageSpec, ProbeKind, ProbeSpec, RegisterNode, ReloadReport, RequestId, ResourceKind, ResourceReport,
+    RestartSpec, RunSpec, Shares, Wish,
 };

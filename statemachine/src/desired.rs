@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::cluster::{OVERLOAD_DEFAULT, RESUME_DEFAULT};
 use crate::command::{Capacity, Mode, OnQuorumLoss, Output, PackageSpec, RunSpec};
-use crate::id::{Epoch, Generation, NodeId, PackageName};
+use crate::id::{Epoch, Generation, Index, NodeId, PackageName};
 use crate::node::Node;
 use crate::package::Phase;
 use crate::plan::{maintenance, share};
@@ -56,6 +56,17 @@ pub struct DesiredInstance {
     pub shares: Capacity,
     /// The definition that it is started with.
     pub spec: Arc<PackageSpec>,
+    /// The definition that it is to be told of by its reload command.
+    pub reload: Option<DesiredReload>,
+}
+
+/// A definition that a running instance is to be told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredReload {
+    /// Names it: the answer says it again.
+    pub revision: Index,
+    /// The definition.
+    pub spec: Arc<PackageSpec>,
 }
 
 impl DesiredInstance {
@@ -91,6 +102,10 @@ pub fn desired(state: &State, node: NodeId) -> Option<DesiredSet> {
             maintained: maintenance::is_held(state, *number),
             shares: shares.remove(number).unwrap_or_default(),
             spec: instance.spec.clone(),
+            reload: instance.reloading().map(|revision| DesiredReload {
+                revision,
+                spec: package.spec.clone(),
+            }),
         })
     });
     let stopping = node.instances.iter().filter_map(|number| {

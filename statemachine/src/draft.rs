@@ -6,6 +6,7 @@
 mod claim;
 mod instance;
 mod mentions;
+mod reload;
 mod waiting;
 
 use alloc::collections::BTreeSet;

@@ -13,6 +13,7 @@ use crate::command::{EndCause, Maintained, Mode, Output, Wish};
 use crate::digest::{Feed, Hasher};
 use crate::id::{Epoch, GroupName, Index, MemberId, NodeName, PackageName, SessionId};
 use crate::reason::Reason;
+use crate::reload::Change;
 use crate::resource::Need;
 use crate::time::{Millis, Timestamp};
 
@@ -121,7 +122,7 @@ pub enum EventKind {
     /// A package is defined.
     PackageDefined { package: PackageName },
     /// A package's definition changed.
-    PackageChanged { package: PackageName, restarts: bool },
+    PackageChanged { package: PackageName, change: Change },
     /// A package's definition is gone; what runs of it is stopped.
     PackageRemoved { package: PackageName },
     /// A group is defined.
@@ -200,6 +201,16 @@ pub enum EventKind {
         package: PackageName,
         node: NodeName,
         failures: u32,
+    },
+    /// It is told of its changed definition by its reload command.
+    Reloading { package: PackageName, node: NodeName },
+    /// It has taken its changed definition over.
+    Reloaded { package: PackageName, node: NodeName },
+    /// Its reload command failed or took too long: it is restarted.
+    ReloadFailed {
+        package: PackageName,
+        node: NodeName,
+        detail: String,
     },
     /// No node is left on which it has not failed too often.
     GaveUp { package: PackageName, why: Reason },

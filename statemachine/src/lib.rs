@@ -64,6 +64,7 @@ pub mod package;
 mod plan;
 pub mod preview;
 pub mod reason;
+pub mod reload;
 mod requests;
 pub mod resource;
 mod room;
@@ -77,7 +78,7 @@ mod waiting;
 mod yielding;
 
 pub use apply::{apply, check_rules};
-pub use desired::{DesiredInstance, DesiredSet, desired, shares};
+pub use desired::{DesiredInstance, DesiredReload, DesiredSet, desired, shares};
 pub use digest::{Digest, digest};
 pub use effect::Effect;
 pub use entry::Entry;

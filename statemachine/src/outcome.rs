@@ -84,6 +84,13 @@ pub enum Rejection {
     /// Another change of the same attribute came first.
     #[error("attribute {key} has changed since index {expected}: index {found}; read it again and repeat")]
     AttributeChanged { key: String, expected: Index, found: Index },
+    /// Something else happened to what a command is about.
+    #[error("{what} has changed since index {expected}: index {found}; look at it again and repeat")]
+    SubjectChanged {
+        what: String,
+        expected: Index,
+        found: Index,
+    },
     /// It is well-formed but not valid.
     #[error("{text}")]
     Invalid { text: String },
@@ -124,7 +131,7 @@ impl Rejection {
             Self::ClusterExists { .. } => "cluster_exists",
             Self::NotFound { .. } => "not_found",
             Self::Conflict { .. } => "conflict",
-            Self::Changed { .. } | Self::AttributeChanged { .. } => "changed",
+            Self::Changed { .. } | Self::AttributeChanged { .. } | Self::SubjectChanged { .. } => "changed",
             Self::Invalid { .. } => "invalid",
             Self::SessionEnded { .. } => "session_ended",
             Self::MachineConflict { .. } => "machine_conflict",
@@ -147,6 +154,7 @@ impl Rejection {
             | Self::Conflict { .. }
             | Self::Changed { .. }
             | Self::AttributeChanged { .. }
+            | Self::SubjectChanged { .. }
             | Self::Invalid { .. }
             | Self::SessionEnded { .. }
             | Self::MachineConflict { .. }

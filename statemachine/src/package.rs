@@ -10,6 +10,7 @@ use crate::id::{Epoch, GroupIx, Index, NodeIx, PackageName, SessionId};
 use crate::load::Loads;
 use crate::node::Moment;
 use crate::reason::Reason;
+use crate::reload::Reload;
 use crate::rules::condition::Expression;
 use crate::subject::Subject;
 use crate::time::{Millis, Timestamp};
@@ -49,7 +50,7 @@ pub struct Package {
     pub order: u64,
     /// The last entry that changed its definition or its wish.
     pub changed: Index,
-    /// The last entry that changed how it is run: an instance of an older one is restarted.
+    /// The last entry that changed how it is run: an instance of an older one is reloaded or restarted.
     pub revision: Index,
     /// What it is to do.
     pub wish: Wish,
@@ -132,6 +133,8 @@ pub struct Instance {
     pub own_mode: Option<Arc<str>>,
     /// It has its place in its together group and its turn has not come: its node is not told of it yet.
     pub held: bool,
+    /// How far it is with a reload to the package's present definition.
+    pub reload: Option<Reload>,
 }
 
 /// What is known of an instance.
@@ -326,14 +329,6 @@ impl Package {
         }
     }
 
-    /// Whether an instance of an older definition is to be restarted.
-    #[must_use]
-    pub fn is_outdated(&self) -> bool {
-        self.instance
-            .as_ref()
-            .is_some_and(|instance| instance.revision != self.revision)
-    }
-
     /// How long the next start waits, after so many failures: nothing after the first, then 1 s, 2 s, 4 s … 30 s.
     pub(crate) fn back_off(&self) -> Millis {
         let Some(repeats) = self.failures.len().checked_sub(2) else {
@@ -440,6 +435,7 @@ impl Feed for Instance {
             busy,
             own_mode,
             held,
+            reload,
         } = self;
         node.feed(hasher);
         session.feed(hasher);
@@ -469,6 +465,10 @@ impl Feed for Instance {
         if let Some(own_mode) = own_mode {
             hasher.word(5);
             own_mode.feed(hasher);
+        }
+        if let Some(reload) = reload {
+            hasher.word(6);
+            reload.feed(hasher);
         }
     }
 }

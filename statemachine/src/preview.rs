@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::apply::apply;
-use crate::command::{Command, EndCause, InstanceReport, InstanceState, Mode, Observation};
+use crate::command::{Command, EndCause, InstanceReport, InstanceState, Mode, Observation, ReloadReport};
 use crate::effect::Effect;
 use crate::entry::Entry;
 use crate::event::{Event, EventKind};
@@ -15,6 +15,7 @@ use crate::nearest::nearest;
 use crate::outcome::Rejection;
 use crate::package::{Instance, Package, PackageState, Phase};
 use crate::reason::Reason;
+use crate::reload::Change;
 use crate::state::State;
 
 /// What would happen.
@@ -66,6 +67,8 @@ pub enum Action {
     Restart,
     /// It is stopped and started on another node.
     Move,
+    /// It is told of its changed definition in place.
+    Reload,
 }
 
 impl Action {
@@ -80,6 +83,7 @@ impl Action {
             Self::Demote => "demote",
             Self::Restart => "restart",
             Self::Move => "move",
+            Self::Reload => "reload",
         }
     }
 }
@@ -234,7 +238,7 @@ impl Run {
             }
         }
         let stops = |step: &Step| match step.action {
-            Action::Start | Action::Promote | Action::Release => false,
+            Action::Start | Action::Promote | Action::Release | Action::Reload => false,
             Action::Stop | Action::Demote | Action::Restart | Action::Move => true,
         };
         Preview {
@@ -294,7 +298,17 @@ fn obedient(package: &Package) -> Option<Observation> {
         Phase::Stopping { .. } | Phase::Failing { .. } => InstanceState::Ended {
             cause: EndCause::Requested,
         },
-        Phase::Running | Phase::Stranded => return None,
+        Phase::Running => {
+            return instance.reloading().map(|revision| {
+                Observation::Reloaded(ReloadReport {
+                    package: package.name().clone(),
+                    start: instance.start,
+                    revision,
+                    error: None,
+                })
+            });
+        }
+        Phase::Stranded => return None,
     };
     Some(Observation::Instance(InstanceReport {
         package: package.name().clone(),
@@ -315,7 +329,8 @@ fn action_between(was: &Instance, is: &Instance) -> Option<Action> {
     match (was.mode, is.mode) {
         (Mode::Standby, Mode::Active) if was.start == is.start => Some(Action::Promote),
         (Mode::Active, Mode::Standby) => Some(Action::Demote),
-        (Mode::Active | Mode::Standby | Mode::Test, _) => (was.start != is.start).then_some(Action::Restart),
+        (Mode::Active | Mode::Standby | Mode::Test, _) if was.start != is.start => Some(Action::Restart),
+        (Mode::Active | Mode::Standby | Mode::Test, _) => (was.revision != is.revision).then_some(Action::Reload),
     }
 }
 
@@ -337,11 +352,15 @@ fn change_words(event: &Event) -> Option<String> {
         EventKind::PackageDefined { package } => format!("define package {package}"),
         EventKind::PackageChanged {
             package,
-            restarts: true,
+            change: Change::Restart,
         } => format!("change package {package}, with a restart"),
         EventKind::PackageChanged {
             package,
-            restarts: false,
+            change: Change::Reload,
+        } => format!("change package {package}, with a reload"),
+        EventKind::PackageChanged {
+            package,
+            change: Change::Nothing,
         } => format!("change package {package}"),
         EventKind::PackageRemoved { package } => format!("remove package {package}"),
         EventKind::GroupDefined { group } => format!("define group {group}"),

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use statemachine::command::{
     Capacity, ClusterSpec, Command, ConfigChange, Containment, EndCause, Fencing, InstanceReport, InstanceState,
-    Maintained, Mode, Observation, OnQuorumLoss, ProbeKind, ProbeSpec, RegisterNode, RequestId, Shares, Wish,
+    Maintained, Mode, Observation, OnQuorumLoss, ProbeKind, ProbeSpec, RegisterNode, ReloadReport, RequestId, Shares,
+    Wish,
 };
 use statemachine::entry::Entry;
 use statemachine::id::{Epoch, Index, MemberId, NodeId, NodeName, PackageName, SessionId, Term};
@@ -49,6 +50,34 @@ fn reset() -> Command {
     Command::Configure {
         expect: None,
         changes: vec![ConfigChange::PutPackage(spec)],
+    }
+}
+
+/// A definition with a reload command.
+fn reloadable() -> Command {
+    let mut spec = specs::package("r", None);
+    spec.run.reload = Some(vec!["/bin/reload".into()]);
+    Command::Configure {
+        expect: None,
+        changes: vec![ConfigChange::PutPackage(spec)],
+    }
+}
+
+/// What a daemon says of two reloads.
+fn reloaded() -> Command {
+    let report = |error: Option<&str>| {
+        Observation::Reloaded(ReloadReport {
+            package: name("r"),
+            start: Epoch(3),
+            revision: Index(9),
+            error: error.map(Into::into),
+        })
+    };
+    Command::Observe {
+        node: NodeId(1),
+        session: SessionId(2),
+        sequence: 4,
+        observations: vec![report(None), report(Some("exited with 1"))],
     }
 }
 
@@ -257,6 +286,15 @@ fn samples() -> BTreeMap<&'static str, Command> {
             }),
         ),
         ("configure-reset", reset()),
+        ("configure-reload", reloadable()),
+        (
+            "if-unchanged",
+            Command::IfUnchanged {
+                since: Index(7),
+                command: Box::new(Command::Promote { package: name("a") }),
+            },
+        ),
+        ("observe-reloaded", reloaded()),
         (
             "observe",
             Command::Observe {

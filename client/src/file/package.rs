@@ -28,6 +28,7 @@ const PACKAGE: Keys = Keys {
         "run",
         "promote",
         "demote",
+        "reload",
         "probe",
         "restart",
         "start_timeout",
@@ -38,7 +39,7 @@ const PACKAGE: Keys = Keys {
         "exclusive",
         "preemptible",
     ],
-    later: &["limits", "reload", "gate"],
+    later: &["limits", "gate"],
 };
 const RUN: Keys = Keys {
     place: "run",
@@ -105,6 +106,9 @@ pub(super) fn read_package(reader: &mut Reader<'_>, table: &Table<'_, '_>) -> Re
     package.demote = table
         .get("demote")
         .and_then(|value| read_command(reader, value, "demote"));
+    package.reload = table
+        .get("reload")
+        .and_then(|value| read_command(reader, value, "reload"));
     package.probe = table.get("probe").and_then(|value| read_probe(reader, value));
     if let Some(value) = table.get("restart")
         && let Some(restart) = read_restart(reader, value, "restart")
@@ -142,6 +146,7 @@ fn empty() -> PackageDefinition {
         },
         promote: None,
         demote: None,
+        reload: None,
         probe: None,
         restart: default_restart(),
         start_timeout: default_start_timeout(),

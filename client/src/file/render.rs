@@ -126,6 +126,9 @@ fn render_package(text: &mut String, package: &PackageDefinition) {
     if let Some(demote) = &package.demote {
         pair(text, "demote.command", &list(&demote.command));
     }
+    if let Some(reload) = &package.reload {
+        pair(text, "reload.command", &list(&reload.command));
+    }
     if let Some(probe) = &package.probe {
         pair(text, "probe", &render_probe(probe));
     }

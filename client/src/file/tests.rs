@@ -48,6 +48,7 @@ run.env = { LANG = "C", "odd key" = "" }
 run.directory = "/var/lib/orders"
 promote.command = ["orders-promote"]
 demote.command = ["/usr/bin/orders-demote"]
+reload.command = ["/usr/bin/orders", "reload"]
 probe = { tcp = "127.0.0.1:7000", interval = "500ms", timeout = "1s", failures = 3 }
 restart = { attempts = 0, within = "1m" }
 start_timeout = "20s"

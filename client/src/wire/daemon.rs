@@ -169,6 +169,26 @@ pub struct DesiredInstance {
     pub start_timeout_ms: u64,
     /// From the request to stop to the kill.
     pub stop_timeout_ms: u64,
+    /// It is to be told of a changed definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<DesiredReload>,
+}
+
+/// A changed definition that a running instance is to be told of by a command beside it. The instance goes on as it is
+/// until the daemon has reported how the command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredReload {
+    /// Names the change: the report says it again. Another number means another change.
+    pub revision: u64,
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// The environment of the changed definition: the command and what is run beside the package later finds it.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How long it may take; then it is killed and has failed.
+    pub timeout_ms: u64,
+    /// From the request to stop to the kill, from then on.
+    pub stop_timeout_ms: u64,
 }
 
 /// What a daemon saw.
@@ -185,6 +205,9 @@ pub struct Report {
     /// What packages say of themselves, where that has changed; each package's newest words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<InstanceSaid>,
+    /// Reload commands that have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reloads: Vec<InstanceReload>,
     /// Links, disks and services of the node that came up or went down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceObservation>,
@@ -218,6 +241,20 @@ pub struct InstanceSaid {
     /// Whether it is busy.
     #[serde(default)]
     pub busy: bool,
+}
+
+/// A reload command has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceReload {
+    /// Which package.
+    pub package: String,
+    /// The epoch of its process.
+    pub start: u64,
+    /// Of which change it was told.
+    pub revision: u64,
+    /// What went wrong, for people, at most 500 bytes; none: it has taken the change over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// An instance changed.

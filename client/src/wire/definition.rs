@@ -120,6 +120,9 @@ pub struct PackageDefinition {
     /// Told that it becomes standby.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demote: Option<CommandDefinition>,
+    /// Tells what runs of a changed definition, in place of a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<CommandDefinition>,
     /// Asks whether it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeDefinition>,

@@ -117,7 +117,7 @@ pub struct Plan {
 /// One thing that would happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
-    /// `start`, `stop`, `promote`, `demote`, `restart`, `move`.
+    /// `start`, `stop`, `promote`, `demote`, `restart`, `move`, `reload`, `release`.
     pub action: String,
     /// Which package.
     pub package: String,

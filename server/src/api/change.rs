@@ -108,11 +108,27 @@ pub struct Made {
 }
 
 impl Api {
-    /// Proposes a command and waits until it is applied.
+    /// Proposes a command and waits until it is applied. With `If-Match` it is refused where what it is about has changed since:
+    /// the state machine compares, so nothing can come in between.
     ///
     /// # Errors
-    /// The refusal of the state machine, or why nothing is known of the outcome.
+    /// The refusal of the state machine, 412 for `If-Match`, or why nothing is known of the outcome.
     pub async fn make(&self, terms: &Terms, command: Command) -> Result<Made, ApiError> {
+        let command = match terms.expect {
+            None => command,
+            Some(since) => Command::IfUnchanged {
+                since,
+                command: Box::new(command),
+            },
+        };
+        self.make_matching(terms, command).await
+    }
+
+    /// The same for a command that takes the index of `If-Match` itself, because it compares otherwise.
+    ///
+    /// # Errors
+    /// As [`Api::make`].
+    pub async fn make_matching(&self, terms: &Terms, command: Command) -> Result<Made, ApiError> {
         let answer = self
             .raft()
             .propose(Proposal {
@@ -132,10 +148,10 @@ impl Api {
     /// Makes a change whose result is there once it is applied.
     ///
     /// # Errors
-    /// As [`Api::make`]; 400 for `If-Match`, which these changes do not take.
+    /// As [`Api::make`].
     pub async fn change(&self, terms: &Terms, command: Command, detail: String) -> Result<Reply<Done>, ApiError> {
-        refuse_if_match(terms)?;
-        self.change_matching(terms, command, detail).await
+        let made = self.make(terms, command).await?;
+        Ok(Reply::ok(made.index, done(made.index, "done", detail)))
     }
 
     /// The same for a command that takes the index of `If-Match` itself.
@@ -148,7 +164,7 @@ impl Api {
         command: Command,
         detail: String,
     ) -> Result<Reply<Done>, ApiError> {
-        let made = self.make(terms, command).await?;
+        let made = self.make_matching(terms, command).await?;
         Ok(Reply::ok(made.index, done(made.index, "done", detail)))
     }
 
@@ -162,7 +178,6 @@ impl Api {
         command: Command,
         settled: impl Fn(&State) -> Settled,
     ) -> Result<Reply<Done>, ApiError> {
-        refuse_if_match(terms)?;
         let made = self.make(terms, command).await?;
         self.await_settled(made.index, terms.wait, settled).await
     }
@@ -229,11 +244,15 @@ pub enum Settled {
     Not(String),
 }
 
-fn refuse_if_match(terms: &Terms) -> Result<(), ApiError> {
+/// For what is no command in the log: the servers among themselves.
+///
+/// # Errors
+/// 400 for `If-Match`.
+pub fn refuse_if_match(terms: &Terms) -> Result<(), ApiError> {
     match terms.expect {
         None => Ok(()),
         Some(_) => Err(ApiError::malformed(
-            "If-Match is taken by PUT /v1/config, PUT /v1/rules and by attributes in this version; send the request without it",
+            "what is asked of the servers themselves takes no If-Match; send the request without it",
         )),
     }
 }

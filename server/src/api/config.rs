@@ -58,7 +58,7 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
         .collect();
     // The differences were computed against this configuration, so they hold for no later one.
     let made = api
-        .make(
+        .make_matching(
             &terms,
             Command::Configure {
                 expect: config_index,

@@ -7,20 +7,21 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use client::wire::daemon as wire;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use statemachine::command::Command;
 use statemachine::id::{Generation, NodeId, SessionId};
 use statemachine::log::v1::Proposal;
 
 use super::{Api, ApiError, Asked, Body, protocol};
-use crate::lease::{Leases, RenewError};
+use crate::lease::{Admission, Leases, RenewError};
 use crate::raft::Fact;
 
-/// Set on a renewal that a follower passes on, so that it is passed on once at most.
+/// Set on what a follower passes on, so that it is passed on once at most.
 static PASSED_ON: HeaderName = HeaderName::from_static("x-paceline-passed-on");
 /// Longest wait for a newer desired set: the daemon asks again.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// How long a follower waits for the leader's answer to a renewal: after that the daemon has tried another server.
+/// How long a follower waits for the leader's answer to what it passes on: after that the daemon has tried another server.
 const PASS_ON_WAIT: Duration = Duration::from_millis(500);
 
 /// What these handlers use.
@@ -52,8 +53,20 @@ pub fn routes(api: Api, leases: Leases) -> Router {
 
 async fn register(
     State(daemons): State<Daemons>,
+    headers: HeaderMap,
     Body(request): Body<wire::Register>,
 ) -> Result<Json<wire::Registered>, ApiError> {
+    match daemons.leases.admission() {
+        Admission::Open => {}
+        Admission::NotLeader { leader: Some(leader) } if !headers.contains_key(&PASSED_ON) => {
+            return pass_on(&daemons, &leader, "register", &request).await;
+        }
+        Admission::NotLeader { .. } => return Err(ApiError::no_quorum("no leader is known here; try another server")),
+        Admission::NotYet => {
+            let detail = "the leader has heard of no node yet: whether others run is known within the lease's wait";
+            return Err(ApiError::no_quorum(detail));
+        }
+    }
     let command = protocol::register(request).map_err(ApiError::malformed)?;
     match make(&daemons.api, command).await? {
         Fact::Registered { node, session } => Ok(Json(wire::Registered {
@@ -94,7 +107,7 @@ async fn renew(
                 .ok_or_else(session_ended)
         }
         Err(RenewError::NotLeader { leader }) if !headers.contains_key(&PASSED_ON) => match leader {
-            Some(leader) => pass_on(&daemons, &leader, &request).await,
+            Some(leader) => pass_on(&daemons, &leader, "renew", &request).await,
             None => Err(ApiError::no_quorum("no leader is known here; try another server")),
         },
         Err(RenewError::SessionEnded) => Err(session_ended()),
@@ -102,11 +115,17 @@ async fn renew(
     }
 }
 
-/// A follower passes each renewal on singly and never answers itself (rule 2 of `docs/SAFETY.md`).
-async fn pass_on(daemons: &Daemons, leader: &str, request: &wire::Renew) -> Result<Json<wire::Renewed>, ApiError> {
+/// A follower passes each renewal on singly and never answers itself (rule 2 of `docs/SAFETY.md`); nor does it know who else is
+/// heard, which a registration depends on.
+async fn pass_on<Q: Serialize, A: DeserializeOwned>(
+    daemons: &Daemons,
+    leader: &str,
+    path: &str,
+    request: &Q,
+) -> Result<Json<A>, ApiError> {
     let answer = daemons
         .http
-        .post(format!("http://{leader}/daemon/v1/renew"))
+        .post(format!("http://{leader}/daemon/v1/{path}"))
         .header(PASSED_ON.clone(), HeaderValue::from_static("1"))
         .json(request)
         .send()

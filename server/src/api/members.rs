@@ -9,6 +9,7 @@ use client::wire::plan::Done;
 use client::wire::status::Members;
 use statemachine::id::NodeName;
 
+use super::change::{Terms, refuse_if_match};
 use super::{Answered, Api, ApiError, Asked, Body, Path, ReadQuery, Reply, WithoutQuorum, convert};
 
 /// `GET /v1/members`.
@@ -19,7 +20,8 @@ pub async fn list(State(api): State<Api>, Asked(query): Asked<ReadQuery>) -> Ans
 }
 
 /// `DELETE /v1/members/NAME`: the server leaves the Raft group for good; its id is never used again.
-pub async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Answered<Done> {
+pub async fn remove(State(api): State<Api>, Path(name): Path<String>, terms: Terms) -> Answered<Done> {
+    refuse_if_match(&terms)?;
     let state = api.raft().state();
     let member = NodeName::new(&name)
         .ok()
@@ -49,7 +51,12 @@ pub async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Answere
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 
 /// `POST /v1/cluster/move-leader`.
-pub async fn move_leader(State(api): State<Api>, Body(asked): Body<Option<MoveLeader>>) -> Answered<Done> {
+pub async fn move_leader(
+    State(api): State<Api>,
+    terms: Terms,
+    Body(asked): Body<Option<MoveLeader>>,
+) -> Answered<Done> {
+    refuse_if_match(&terms)?;
     let state = api.raft().state();
     let to = match asked.unwrap_or_default().to {
         None => None,

@@ -7,9 +7,9 @@ use client::wire::daemon as wire;
 use statemachine::State;
 use statemachine::command::{
     Capacity, Command, Containment, EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Need, Observation,
-    RegisterNode, ResourceReport,
+    RegisterNode, ReloadReport, ResourceReport,
 };
-use statemachine::id::{Epoch, Generation, NodeId, NodeName, PackageName, SessionId};
+use statemachine::id::{Epoch, Generation, Index, NodeId, NodeName, PackageName, SessionId};
 use statemachine::time::Millis;
 
 use super::definition;
@@ -58,6 +58,7 @@ pub fn report(request: wire::Report) -> Result<Command, String> {
         sequence,
         observations,
         said,
+        reloads,
         resources,
         load,
     } = request;
@@ -65,6 +66,7 @@ pub fn report(request: wire::Report) -> Result<Command, String> {
         .into_iter()
         .map(observation)
         .chain(said.into_iter().map(words))
+        .chain(reloads.into_iter().map(reload))
         .chain(resources.into_iter().map(resource))
         .chain(load.map(|load| Ok(Observation::Load(Capacity(load)))))
         .collect::<Result<Vec<_>, _>>()?;
@@ -164,6 +166,7 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         maintained,
         shares,
         spec,
+        reload,
     } = instance;
     let run = &spec.run;
     let environment: BTreeMap<String, String> = run.environment.clone();
@@ -189,6 +192,18 @@ pub fn desired_to_wire(instance: &statemachine::DesiredInstance) -> wire::Desire
         probe: run.probe.as_ref().map(definition::probe_to_wire),
         start_timeout_ms: run.start_timeout.0,
         stop_timeout_ms: run.stop_timeout.0,
+        reload: reload.as_ref().map(reload_to_wire),
+    }
+}
+
+fn reload_to_wire(reload: &statemachine::DesiredReload) -> wire::DesiredReload {
+    let statemachine::DesiredReload { revision, spec } = reload;
+    wire::DesiredReload {
+        revision: revision.0,
+        command: spec.run.reload.clone().unwrap_or_default(),
+        env: spec.run.environment.clone(),
+        timeout_ms: spec.run.start_timeout.0,
+        stop_timeout_ms: spec.run.stop_timeout.0,
     }
 }
 
@@ -270,6 +285,21 @@ fn words(said: wire::InstanceSaid) -> Result<Observation, String> {
         start: Epoch(start),
         score,
         busy,
+    }))
+}
+
+fn reload(ended: wire::InstanceReload) -> Result<Observation, String> {
+    let wire::InstanceReload {
+        package,
+        start,
+        revision,
+        error,
+    } = ended;
+    Ok(Observation::Reloaded(ReloadReport {
+        package: PackageName::new(&package).map_err(|error| format!("package {package:?}: {error}"))?,
+        start: Epoch(start),
+        revision: Index(revision),
+        error,
     }))
 }
 

@@ -124,14 +124,12 @@ fn changes() -> Vec<Operation> {
             "Sets an attribute: a JSON string of at most 1 KiB.",
             nodes::put_attribute,
         )
-        .takes::<String>()
-        .matching(),
+        .takes::<String>(),
         Operation::delete(
             "/v1/nodes/{node}/attributes/{key}",
             "Removes an attribute.",
             nodes::delete_attribute,
-        )
-        .matching(),
+        ),
         Operation::put(
             "/v1/packages/{package}",
             "Defines one package, as in the file.",
@@ -212,19 +210,17 @@ fn changes() -> Vec<Operation> {
             "Makes the cluster equal to the file, or refuses all of it.",
             config::put_config,
         )
-        .takes_file::<Config>()
-        .matching(),
+        .takes_file::<Config>(),
         Operation::put(
             "/v1/rules",
             "Replaces all rules, or refuses the text with every error in it.",
             rules::put,
         )
-        .takes_text::<Rules>()
-        .matching(),
+        .takes_text::<Rules>(),
     ];
     let mut all: Vec<Operation> = all
         .into_iter()
-        .map(|operation| operation.asks::<WaitQuery>().answers::<Done>())
+        .map(|operation| operation.asks::<WaitQuery>().answers::<Done>().matching())
         .collect();
     all.push(
         Operation::delete(

@@ -114,6 +114,17 @@ pub struct Instance {
     pub probe: ProbeState,
     /// What it says of itself.
     pub said: Said,
+    /// The last reload that was ordered.
+    pub reload: Option<Reload>,
+}
+
+/// A reload that a supervisor was ordered to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Of which change the package is told.
+    pub revision: u64,
+    /// No answer by then is a failure; none: it has ended, and that was told.
+    pub until_ns: Option<u64>,
 }
 
 /// What a package says of itself, on its way to the manager.
@@ -149,6 +160,7 @@ impl Instance {
             shares_told: None,
             probe: ProbeState::default(),
             said: Said::default(),
+            reload: None,
         }
     }
 
@@ -170,6 +182,7 @@ impl Instance {
             shares_told: None,
             probe: ProbeState::default(),
             said: Said::default(),
+            reload: None,
         }
     }
 
@@ -249,7 +262,8 @@ impl Instance {
             && self.probe_definition().is_some();
         let probe = probed.then(|| self.probe.asked.map_or(self.probe.next_ns, |(_, until)| until));
         let said = (self.said.now != self.said.told).then_some(self.said.due_ns);
-        own.into_iter().chain(probe).chain(said).min()
+        let reload = self.reload.and_then(|reload| reload.until_ns);
+        own.into_iter().chain(probe).chain(said).chain(reload).min()
     }
 
     /// What the manager is told of it.
@@ -277,17 +291,22 @@ impl Instance {
         code: Option<i32>,
         detail: &str,
     ) -> InstanceObservation {
-        let mut end = detail.len().min(DETAIL_BYTES_MAX);
-        while !detail.is_char_boundary(end) {
-            end -= 1;
-        }
         InstanceObservation {
             cause: Some(cause.to_owned()),
             code,
-            detail: detail.get(..end).unwrap_or_default().to_owned(),
+            detail: cut(detail).to_owned(),
             ..self.observe(key, state)
         }
     }
+}
+
+/// At most as many bytes as the servers take, whole characters.
+pub(super) fn cut(text: &str) -> &str {
+    let mut end = text.len().min(DETAIL_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 /// The protocol's word for how an instance ended.

@@ -18,6 +18,7 @@ impl Daemon {
     pub(super) fn mind_instances(&mut self, now_ns: u64, actions: &mut Vec<DaemonAction>) {
         for key in self.instances.keys().cloned().collect::<Vec<_>>() {
             self.tell_words(&key, now_ns);
+            self.mind_reload(&key, now_ns);
             let Some(instance) = self.instances.get(&key) else {
                 continue;
             };

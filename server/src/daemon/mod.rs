@@ -21,6 +21,7 @@ pub mod probes;
 pub mod reconcile;
 pub mod record;
 pub mod recording;
+mod reloading;
 pub mod report;
 pub mod reset;
 pub mod resources;

@@ -84,6 +84,7 @@ impl Daemon {
                     }
                 }
             }
+            News::Reloaded { revision, error } => self.reload_ended(key, revision, error),
             News::Ran { id, error } => self.probed(key, id, error, now_ns, actions),
             News::Ended(ended) => {
                 if ended.cause == EndCause::LeaseEnded && instance.reset {

@@ -103,6 +103,7 @@ impl Daemon {
             for key in keys {
                 self.start_or_change(&key, now_ns, actions);
             }
+            self.order_reloads(now_ns, actions);
         }
     }
 
@@ -187,8 +188,11 @@ impl Daemon {
         instance.shares_told = None;
         instance.probe = ProbeState::default();
         instance.said.now = Words::default();
+        instance.reload = None;
+        // What it is to be told of next it may as well find at once.
+        let own = desired.reload.as_ref().map_or(&desired.run.env, |reload| &reload.env);
         let mut env = self.facts.environment.clone();
-        env.extend(desired.run.env.clone());
+        env.extend(own.clone());
         let spec = Spec {
             package: key.package.clone(),
             node: self.facts.name.clone(),

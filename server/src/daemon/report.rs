@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use client::wire::daemon::{InstanceObservation, InstanceSaid, ResourceObservation};
+use client::wire::daemon::{InstanceObservation, InstanceReload, InstanceSaid, ResourceObservation};
 
 /// What fits well below the servers' limit for one report.
 const OBSERVATIONS_PER_REPORT: usize = 1_000;
@@ -16,6 +16,8 @@ pub struct Numbered {
     pub observations: Vec<InstanceObservation>,
     /// What packages say of themselves.
     pub said: Vec<InstanceSaid>,
+    /// Reload commands that have ended.
+    pub reloads: Vec<InstanceReload>,
     /// Links, disks and services of the node.
     pub resources: Vec<ResourceObservation>,
     /// The node's measured load, where the manager is to know of it.
@@ -24,12 +26,13 @@ pub struct Numbered {
 
 /// The queue. One report is under way at a time, so order is kept and at most one is ever in doubt.
 ///
-/// It is bounded by coalescing: of one instance it holds at most one observation of each state, and its last words; of
+/// It is bounded by coalescing: of one instance it holds at most one observation of each state, its last words and its last reload; of
 /// one resource its last state; of the load the last measurement.
 #[derive(Debug, Default)]
 pub struct Reports {
     waiting: Vec<InstanceObservation>,
     said: BTreeMap<(String, u64), InstanceSaid>,
+    reloads: BTreeMap<(String, u64), InstanceReload>,
     resources: BTreeMap<String, ResourceObservation>,
     load: Option<BTreeMap<String, u64>>,
     under_way: Option<Numbered>,
@@ -45,12 +48,14 @@ impl Reports {
             sequence: last,
             observations: Vec::new(),
             said: Vec::new(),
+            reloads: Vec::new(),
             resources: Vec::new(),
             load: None,
         });
         Self {
             waiting: Vec::new(),
             said: BTreeMap::new(),
+            reloads: BTreeMap::new(),
             resources: BTreeMap::new(),
             load: None,
             under_way,
@@ -75,6 +80,11 @@ impl Reports {
     /// Adds what a package says of itself: it replaces what it said before, where that was not sent yet.
     pub fn push_said(&mut self, said: InstanceSaid) {
         self.said.insert((said.package.clone(), said.start), said);
+    }
+
+    /// Adds how a reload ended: it replaces how an earlier one did, where that was not sent yet.
+    pub fn push_reload(&mut self, ended: InstanceReload) {
+        self.reloads.insert((ended.package.clone(), ended.start), ended);
     }
 
     /// Adds a resource's state: it replaces what was not sent yet.
@@ -102,6 +112,8 @@ impl Reports {
                 sequence: self.last,
                 observations,
                 said,
+                // One of an instance at most, as with the words.
+                reloads: std::mem::take(&mut self.reloads).into_values().collect(),
                 // As many as there are needs in a cluster, which has its own limit.
                 resources: std::mem::take(&mut self.resources).into_values().collect(),
                 load: self.load.take(),
@@ -131,7 +143,11 @@ impl Reports {
     }
 
     fn nothing_waits(&self) -> bool {
-        self.waiting.is_empty() && self.said.is_empty() && self.resources.is_empty() && self.load.is_none()
+        self.waiting.is_empty()
+            && self.said.is_empty()
+            && self.reloads.is_empty()
+            && self.resources.is_empty()
+            && self.load.is_none()
     }
 
     /// Whether the end of this instance is still on its way.
@@ -228,6 +244,7 @@ mod tests {
                 sequence: 5,
                 observations: Vec::new(),
                 said: Vec::new(),
+                reloads: Vec::new(),
                 resources: Vec::new(),
                 load: None,
             })

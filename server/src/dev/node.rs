@@ -162,6 +162,7 @@ pub(super) fn sample_cluster(program: &Path, web_port: u16, folder: &Path) -> St
         },
         promote: None,
         demote: None,
+        reload: None,
         probe: None,
         restart: default_restart(),
         start_timeout: default_start_timeout(),

@@ -153,6 +153,24 @@ impl<T> LeaseTable<T> {
         self.reign.map(|reign| reign.term)
     }
 
+    /// Whether a node may register now.
+    ///
+    /// A leader that has just begun, and has heard of no session that the state calls up, may lead a cluster of which every
+    /// machine was off. The first ones to be back would then be counted together with sessions that nobody has ended yet, and
+    /// packages be placed before `min_nodes` are there. So they wait until one session is heard, or all are lost: twice the
+    /// wait at most, because a longer lease of a planned restart is not worth waiting for.
+    #[must_use]
+    pub fn may_register(&self, now: BootTime, state: &State) -> bool {
+        let Some(reign) = self.reign else { return true };
+        let mut up = state.nodes().filter_map(statemachine::node::Node::session).peekable();
+        let answered = |session: SessionId| {
+            let entry = self.sessions.get(&session);
+            entry.is_some_and(|entry| entry.answered.is_some())
+        };
+        let wait_ms = wait_of(cluster_lease(state)).0;
+        up.peek().is_none() || up.any(answered) || now.since(reign.since) > Duration::from_millis(2 * wait_ms)
+    }
+
     /// A renewal has arrived, from a node that has heard no answer for so long: only a round that begins after this may
     /// answer it.
     pub fn on_arrival(&mut self, node: NodeId, session: SessionId, unanswered_ms: u64, renewal: T) {

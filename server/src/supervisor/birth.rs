@@ -86,7 +86,13 @@ pub(super) fn wait_for_go(daemon: &mut Lines, deadline: &mut Deadline, soft_ns: 
                     *soft_ns = Some(soft);
                 }
                 Ok(Order::Stop { .. } | Order::Kill) | Err(_) => return false,
-                Ok(Order::Mode { .. } | Order::Shares { .. } | Order::Run { .. } | Order::Status) => {}
+                Ok(
+                    Order::Mode { .. }
+                    | Order::Shares { .. }
+                    | Order::Reload { .. }
+                    | Order::Run { .. }
+                    | Order::Status,
+                ) => {}
             }
         }
         if !daemon.is_open() {

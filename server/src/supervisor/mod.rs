@@ -19,6 +19,7 @@ mod launch;
 pub mod lines;
 pub mod process;
 pub mod protocol;
+mod reloading;
 mod stopping;
 mod supervise;
 
@@ -159,6 +160,8 @@ fn prepare(directory: &Path, daemon: &mut Lines) -> Result<Option<Supervisor>, S
         asked: None,
         programs: Vec::new(),
         next_program: 1,
+        reloading: None,
+        reloaded: None,
         stopping: None,
         ended: None,
     }))

@@ -133,6 +133,20 @@ pub enum Order {
         /// In the units of the node's capacity.
         shares: BTreeMap<String, u64>,
     },
+    /// Tell the package of its changed definition: run its reload command beside it, in the changed environment. Answered
+    /// by [`News::Reloaded`].
+    Reload {
+        /// Names the change; the supervisor runs the command for it once.
+        revision: u64,
+        /// Program and arguments.
+        command: Vec<String>,
+        /// The whole environment, as in [`Spec::env`]. What is run beside the package from then on has it too.
+        env: BTreeMap<String, String>,
+        /// Killed after that.
+        timeout_ms: u64,
+        /// From the request to stop to the kill, once the package has taken the change over.
+        stop_timeout_ms: u64,
+    },
     /// Run a program beside the package, inside its namespace.
     Run {
         /// Comes back with the answer.
@@ -188,6 +202,13 @@ pub enum News {
     Ran {
         /// That of the order.
         id: u64,
+        /// What went wrong; none: it exited with 0.
+        error: Option<String>,
+    },
+    /// A reload command has ended.
+    Reloaded {
+        /// That of the order.
+        revision: u64,
         /// What went wrong; none: it exited with 0.
         error: Option<String>,
     },

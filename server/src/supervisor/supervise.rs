@@ -20,9 +20,10 @@ use super::protocol::{
     CONTROL_SOCKET, EndCause, Ended, Hello, InitNews, InitOrder, Launch, NOTIFY_SOCKET, News, Order, PID_FILE, Spec,
     StateFile, Words,
 };
+use super::reloading::Reloading;
 
-/// Programs beside the package at one time: a promotion and a probe or two.
-const PROGRAMS_MAX: usize = 8;
+/// Programs beside the package at one time: a promotion, a reload and a probe or two.
+pub(super) const PROGRAMS_MAX: usize = 8;
 
 /// Everything that a running supervisor knows.
 pub(super) struct Supervisor {
@@ -47,6 +48,10 @@ pub(super) struct Supervisor {
     pub(super) asked: Option<Asked>,
     pub(super) programs: Vec<Program>,
     pub(super) next_program: u64,
+    /// The reload command that runs.
+    pub(super) reloading: Option<Reloading>,
+    /// The change that the package has taken over.
+    pub(super) reloaded: Option<u64>,
     /// Why it is being stopped, and when the kill follows.
     pub(super) stopping: Option<Stopping>,
     pub(super) ended: Option<Ended>,
@@ -231,6 +236,9 @@ impl Supervisor {
         } else {
             error
         };
+        if self.reload_ended(id, error.as_deref()) {
+            return;
+        }
         if let Some(order) = program.order {
             self.tell_daemon(&News::Ran { id: order, error });
         } else if self.asked.as_ref().is_some_and(|asked| asked.program == Some(id)) {
@@ -283,6 +291,22 @@ impl Supervisor {
                 timeout_ms,
             } => self.change_mode(mode, &output, epoch, command, timeout_ms),
             Order::Shares { shares } => self.control.tell_shares(&shares),
+            Order::Reload {
+                revision,
+                command,
+                env,
+                timeout_ms,
+                stop_timeout_ms,
+            } => self.reload(
+                Reloading {
+                    revision,
+                    env,
+                    stop_timeout_ms,
+                    program: 0,
+                },
+                command,
+                timeout_ms,
+            ),
             Order::Run {
                 id,
                 command,
@@ -419,13 +443,17 @@ impl Supervisor {
     }
 
     /// Asks init to execute something with the package's environment.
-    fn launch(&mut self, id: u64, command: Vec<String>, told: Option<(&str, &str, u64)>) {
+    pub(super) fn launch(&mut self, id: u64, command: Vec<String>, told: Option<(&str, &str, u64)>) {
         let (mode, output, epoch) = told.unwrap_or((&self.mode, &self.spec.output, self.epoch));
         let mode = match &self.spec.own_mode {
             Some(own) if mode == "test" => own,
             _ => mode,
         };
-        let mut env = self.spec.env.clone();
+        let reloading = self
+            .reloading
+            .as_ref()
+            .filter(|reloading| reloading.program == id && id > 0);
+        let mut env = reloading.map_or(&self.spec.env, |reloading| &reloading.env).clone();
         for (key, value) in [
             ("PACELINE_PACKAGE", self.spec.package.clone()),
             ("PACELINE_NODE", self.spec.node.clone()),

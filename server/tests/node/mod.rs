@@ -107,6 +107,7 @@ pub fn instance(package: &str, epoch: u64, mode: &str, command: &[&str]) -> Desi
         probe: None,
         start_timeout_ms: 5_000,
         stop_timeout_ms: 500,
+        reload: None,
     }
 }
 

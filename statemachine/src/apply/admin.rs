@@ -54,6 +54,7 @@ pub(super) fn create_cluster(
         rules: Arc::from(""),
         maintenance: None,
         stopped: false,
+        acted: crate::id::Index(0),
     }));
     let first = Member {
         id: MemberId(1),

@@ -233,7 +233,7 @@ fn carry_out(draft: &mut Draft<'_>, entry: &Entry, action: &Action) -> Outcome {
         request: None,
         command,
     };
-    dispatch(draft, &entry)
+    dispatch(draft, &entry, &entry.command)
 }
 
 /// The rules that an event fires.

@@ -36,7 +36,14 @@ pub(super) fn start(draft: &mut Draft<'_>) -> Outcome {
 }
 
 fn set_stopped(draft: &mut Draft<'_>, stopped: bool) -> bool {
-    let changed = |cluster: &mut crate::cluster::Cluster| core::mem::replace(&mut cluster.stopped, stopped) != stopped;
+    let index = draft.index;
+    let changed = |cluster: &mut crate::cluster::Cluster| {
+        let changed = core::mem::replace(&mut cluster.stopped, stopped) != stopped;
+        if changed {
+            cluster.acted = index;
+        }
+        changed
+    };
     draft.state.cluster_mut().is_some_and(changed)
 }
 

@@ -23,6 +23,7 @@ use crate::id::{GroupIx, GroupName, Index, NodeIx, PackageIx, PackageName};
 use crate::node::NodeStatus;
 use crate::outcome::{Accepted, Outcome, Rejection};
 use crate::package::Package;
+use crate::reload::Change;
 use crate::state::{Deadline, Unit};
 use crate::subject::condition_of;
 
@@ -341,7 +342,7 @@ fn redefine(
     resource::release(draft, &before);
     change_unit(draft, number, group, spec);
     let index = draft.index;
-    let restarts = before.run != spec.run || before.on_quorum_loss != spec.on_quorum_loss;
+    let change = Change::between(&before, spec);
     let load = draft.state.dimensions.load(&spec.load);
     let spec = Arc::new(spec.clone());
     draft.change_package(number, |package| {
@@ -354,7 +355,7 @@ fn redefine(
             package.wish = if spec.enabled { Wish::Start } else { Wish::Stop };
             package.own_mode = None;
         }
-        if restarts {
+        if change != Change::Nothing {
             package.revision = index;
             package.forget_failures();
         }
@@ -375,14 +376,14 @@ fn redefine(
             draft.touch(node);
         }
     }
-    if !restarts {
-        adopt(draft, number);
+    if change == Change::Nothing {
+        draft.adopt(number);
     }
     let package = spec.name.clone();
     let kind = if was_removing {
         EventKind::PackageDefined { package }
     } else {
-        EventKind::PackageChanged { package, restarts }
+        EventKind::PackageChanged { package, change }
     };
     draft.say_package(number, Cause::Outside, kind);
     draft.plan_package(number);
@@ -407,39 +408,6 @@ fn change_unit(draft: &mut Draft<'_>, number: PackageIx, group: Option<GroupIx>,
     if let Some(group) = group {
         draft.join_group(number, group);
     }
-}
-
-/// An instance that needs no restart goes on under the new definition, with the new load.
-fn adopt(draft: &mut Draft<'_>, number: PackageIx) {
-    let Some(package) = draft.state.package_at(number) else {
-        return;
-    };
-    let Some(instance) = package
-        .instance
-        .as_ref()
-        .filter(|instance| instance.revision == package.revision)
-    else {
-        return;
-    };
-    let (node, before, load, spec) = (instance.node, instance.load, package.load, package.spec.clone());
-    let (was_alone, alone) = (u32::from(instance.spec.exclusive), u32::from(spec.exclusive));
-    let leaving = instance.is_leaving();
-    draft.change_instance(number, |instance| {
-        instance.spec = spec;
-        instance.load = load;
-    });
-    if before == load && was_alone == alone {
-        return;
-    }
-    draft.change_node(node, |node| {
-        node.planned = node.planned.minus(before).plus(load);
-        node.alone = node.alone.saturating_sub(was_alone).saturating_add(alone);
-        if leaving {
-            node.leaving = node.leaving.minus(before).plus(load);
-        }
-    });
-    draft.grown.insert(number);
-    draft.gained.insert(node);
 }
 
 fn remove_package(draft: &mut Draft<'_>, name: &PackageName) -> Result<bool, Rejection> {

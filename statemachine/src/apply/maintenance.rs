@@ -107,6 +107,7 @@ fn maintenance_of(state: &State, subject: Scope) -> Option<Maintenance> {
 }
 
 fn set(draft: &mut Draft<'_>, subject: Scope, maintenance: Option<Maintenance>) {
+    let index = draft.index;
     let before = maintenance_of(draft.state, subject);
     let others = draft.state.maintained.saturating_sub(u32::from(before.is_some()));
     draft.state.maintained = others.saturating_add(u32::from(maintenance.is_some()));
@@ -120,6 +121,7 @@ fn set(draft: &mut Draft<'_>, subject: Scope, maintenance: Option<Maintenance>) 
         Scope::Cluster => {
             if let Some(cluster) = draft.state.cluster_mut() {
                 cluster.maintenance = maintenance;
+                cluster.acted = index;
             }
         }
         Scope::Node(node) => {

@@ -20,6 +20,7 @@ mod rebalance;
 pub(crate) mod resource;
 mod session;
 mod tick;
+mod unchanged;
 mod validate;
 
 use alloc::boxed::Box;
@@ -103,9 +104,13 @@ fn repeated(state: &State, request: &RequestId, entry: &Entry) -> Option<Outcome
 
 fn perform(state: &mut State, entry: &Entry) -> (Outcome, Vec<crate::event::Event>, Vec<Effect>) {
     let deadline = state.next_deadline();
-    let before = matches!(entry.command, Command::Configure { .. }).then(|| state.clone());
+    let (since, command) = entry.command.unwrapped();
+    let before = matches!(command, Command::Configure { .. }).then(|| state.clone());
     let mut draft = Draft::new(state, entry);
-    let outcome = dispatch(&mut draft, entry);
+    let outcome = match since.map(|since| unchanged::check(&draft, since, command)) {
+        Some(Err(rejection)) => Err(rejection),
+        Some(Ok(())) | None => dispatch(&mut draft, entry, command),
+    };
     if outcome.is_ok() {
         plan(&mut draft);
         cascade::run(&mut draft, entry);
@@ -122,11 +127,11 @@ fn perform(state: &mut State, entry: &Entry) -> (Outcome, Vec<crate::event::Even
     (outcome, events, effects)
 }
 
-fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
-    if draft.state.cluster.is_none() && !matches!(entry.command, Command::CreateCluster { .. }) {
+fn dispatch(draft: &mut Draft<'_>, entry: &Entry, command: &Command) -> Outcome {
+    if draft.state.cluster.is_none() && !matches!(command, Command::CreateCluster { .. }) {
         return Err(Rejection::NoCluster);
     }
-    match &entry.command {
+    match command {
         Command::CreateCluster { id, member, peer, api } => admin::create_cluster(draft, id, member, peer, api),
         Command::AddMember {
             name,
@@ -166,6 +171,8 @@ fn dispatch(draft: &mut Draft<'_>, entry: &Entry) -> Outcome {
         Command::Demote { package } => control::demote(draft, package),
         Command::SetMode { package, mode } => control::set_mode(draft, package, mode),
         Command::Rebalance { at_most } => rebalance::rebalance(draft, *at_most),
+        // Taken apart before: see `Command::unwrapped`.
+        Command::IfUnchanged { .. } => Err(conflict(String::from("a condition can't stand in a condition"))),
     }
 }
 

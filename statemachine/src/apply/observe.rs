@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use super::session::find_session;
 use super::{load, resource};
-use crate::command::{EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation};
+use crate::command::{EndCause, InstanceReport, InstanceState, InstanceWords, Mode, Observation, ReloadReport};
 use crate::draft::{Cause, Draft, Release};
 use crate::event::{EventKind, Proof};
 use crate::id::{Epoch, NodeId, NodeIx, PackageIx, SessionId};
@@ -57,6 +57,7 @@ pub(super) fn observe(
             Observation::Said(words) => observe_words(draft, number, session, words),
             Observation::Resource(report) => resource::observe(draft, number, report),
             Observation::Load(measured) => load::observe(draft, number, measured),
+            Observation::Reloaded(report) => observe_reload(draft, number, session, report),
         }
     }
     Ok(Accepted::Done)
@@ -112,6 +113,26 @@ fn observe_words(draft: &mut Draft<'_>, node: NodeIx, session: SessionId, words:
         instance.busy = *busy;
     });
     draft.plan_package(number);
+}
+
+/// A reload command has ended, well or not.
+fn observe_reload(draft: &mut Draft<'_>, node: NodeIx, session: SessionId, report: &ReloadReport) {
+    let ReloadReport {
+        package,
+        start,
+        revision,
+        error,
+    } = report;
+    let Some(number) = draft.state.packages_by_name.get(package).copied() else {
+        return;
+    };
+    if find_instance(draft, number, node, session, *start).is_some() {
+        draft.reloaded(
+            number,
+            *revision,
+            error.as_deref().map(|error| String::from(cut(error))),
+        );
+    }
 }
 
 /// It has answered that it is in a mode: the present one, or the one before a change.

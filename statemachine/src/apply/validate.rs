@@ -186,7 +186,11 @@ fn check_run(name: &PackageName, run: &RunSpec) -> Result<(), Rejection> {
     if run.command.first().is_none_or(String::is_empty) {
         return Err(invalid(format!("package {name}: run.command names no program")));
     }
-    for (what, command) in [("promote", &run.promote), ("demote", &run.demote)] {
+    for (what, command) in [
+        ("promote", &run.promote),
+        ("demote", &run.demote),
+        ("reload", &run.reload),
+    ] {
         if command
             .as_ref()
             .is_some_and(|command| command.first().is_none_or(String::is_empty))
@@ -197,7 +201,7 @@ fn check_run(name: &PackageName, run: &RunSpec) -> Result<(), Rejection> {
     check_time(&format!("start_timeout of package {name}"), run.start_timeout)?;
     check_time(&format!("stop_timeout of package {name}"), run.stop_timeout)?;
     let mut bytes = text_bytes(&run.command);
-    for command in [&run.promote, &run.demote].into_iter().flatten() {
+    for command in [&run.promote, &run.demote, &run.reload].into_iter().flatten() {
         bytes = bytes.saturating_add(text_bytes(command));
     }
     for (key, value) in &run.environment {

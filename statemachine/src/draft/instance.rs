@@ -89,6 +89,7 @@ impl Draft<'_> {
             busy: false,
             own_mode,
             held: false,
+            reload: None,
         });
         self.change_node(node, |node| {
             if let Err(place) = node.instances.binary_search(&number) {

@@ -58,6 +58,9 @@ impl EventKind {
             Self::Ended { .. } => "package-ended",
             Self::Stranded { .. } => "package-stranded",
             Self::Banned { .. } => "banned",
+            Self::Reloading { .. } => "reloading",
+            Self::Reloaded { .. } => "reloaded",
+            Self::ReloadFailed { .. } => "reload-failed",
             Self::GaveUp { .. } => "gave-up",
             Self::Waiting { .. } => "waiting",
             Self::GroupRedundant { .. } => "group-redundant",
@@ -113,6 +116,9 @@ impl EventKind {
             | Self::Ended { package, .. }
             | Self::Stranded { package, .. }
             | Self::Banned { package, .. }
+            | Self::Reloading { package, .. }
+            | Self::Reloaded { package, .. }
+            | Self::ReloadFailed { package, .. }
             | Self::GaveUp { package, .. }
             | Self::Waiting { package, .. }
             | Self::MaintenanceBegan {
@@ -205,6 +211,9 @@ impl EventKind {
             | Self::Ended { node, .. }
             | Self::Stranded { node, .. }
             | Self::Banned { node, .. }
+            | Self::Reloading { node, .. }
+            | Self::Reloaded { node, .. }
+            | Self::ReloadFailed { node, .. }
             | Self::MaintenanceBegan {
                 of: Maintained::Node(node),
                 ..
@@ -231,6 +240,7 @@ impl EventKind {
             | Self::NodeConfirmedDown { .. }
             | Self::Failed { .. }
             | Self::Banned { .. }
+            | Self::ReloadFailed { .. }
             | Self::Waiting { .. }
             | Self::GroupDegraded { .. }
             | Self::RuleRefused { .. }

@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use super::{Arrival, EventKind, Placement, Proof};
 use crate::command::{EndCause, Maintained, Mode, Output, Wish};
 use crate::id::NodeName;
+use crate::reload::Change;
 use crate::time::Millis;
 
 /// The word for a mode.
@@ -157,6 +158,13 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
                 "{package} failed {failures} times on {node} and is not started there again before `clear` or the node's restart"
             )
         }
+        EventKind::Reloading { package, node } => {
+            format!("{package} is told of its changed definition on {node} by its reload command")
+        }
+        EventKind::Reloaded { package, node } => format!("{package} has taken its changed definition over on {node}"),
+        EventKind::ReloadFailed { package, node, detail } => {
+            format!("{package} could not be reloaded on {node} and is restarted: {detail}")
+        }
         EventKind::GaveUp { package, why } => format!("{package} is given up: {why}"),
         EventKind::Waiting { package, why } => format!("{package} waits: {why}"),
         _ => return None,
@@ -241,11 +249,11 @@ fn ended_words(node: &NodeName, proof: Proof) -> String {
 fn definition_sentence(kind: &EventKind) -> Option<String> {
     Some(match kind {
         EventKind::PackageDefined { package } => format!("package {package} is defined"),
-        EventKind::PackageChanged { package, restarts } => {
-            let effect = if *restarts {
-                "; what runs of it is restarted"
-            } else {
-                ""
+        EventKind::PackageChanged { package, change } => {
+            let effect = match change {
+                Change::Nothing => "",
+                Change::Reload => "; what runs of it is reloaded",
+                Change::Restart => "; what runs of it is restarted",
             };
             format!("the definition of package {package} has changed{effect}")
         }

@@ -1,5 +1,6 @@
 //! Version 1 of what is stored in the log. Once released these shapes do not change: a new shape is a new file.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -202,6 +203,13 @@ pub enum Command {
     Rebalance {
         /// So many at most.
         at_most: u32,
+    },
+    /// A command that is rejected where what it is about has changed since this index.
+    IfUnchanged {
+        /// As far as somebody has looked at it.
+        since: Index,
+        /// What to do then. It is no condition itself.
+        command: Box<Command>,
     },
 }
 
@@ -467,6 +475,9 @@ pub struct RunSpec {
     pub start_timeout: Millis,
     /// From the request to stop to the kill.
     pub stop_timeout: Millis,
+    /// Tells what runs of a changed definition, in place of a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Vec<String>>,
 }
 
 /// How to ask a package whether it works.
@@ -575,6 +586,22 @@ pub enum Observation {
     Resource(ResourceReport),
     /// What the node measured of its own load, where that has crossed a threshold, or stays above the upper one.
     Load(Load),
+    /// A reload command has ended.
+    Reloaded(ReloadReport),
+}
+
+/// A reload command has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadReport {
+    /// Which package.
+    pub package: PackageName,
+    /// The epoch under which its process was started.
+    pub start: Epoch,
+    /// The revision of the definition that it was told of.
+    pub revision: Index,
+    /// What went wrong, for people, at most 500 bytes; none: the package has taken the definition over.
+    pub error: Option<String>,
 }
 
 /// A resource of the node came up or went down.

@@ -1,15 +1,15 @@
 //! What may no longer run as it runs is stopped. It keeps its room, and its unit, until its end is proven.
 
 use alloc::string::ToString;
-use alloc::vec::Vec;
 
 use crate::command::{Mode, Wish};
 use crate::draft::{Cause, Draft};
-use crate::group::{Group, Ownership};
-use crate::id::{GroupIx, PackageIx};
+use crate::group::Group;
+use crate::id::PackageIx;
 use crate::package::{Instance, Package};
 use crate::plan::eligible::is_listed;
 use crate::plan::free_run::runs_free;
+use crate::plan::refresh::{refresh_group, refresh_single};
 use crate::plan::{company, condition, needs, together};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
@@ -105,42 +105,4 @@ pub(super) fn is_over(state: &State, instance: &Instance) -> bool {
     let rows = instance.load.0.iter().zip(sums.0).zip(capacity);
     let mut loaded = rows.filter(|((load, _), _)| **load > 0);
     loaded.any(|((_, sum), capacity)| capacity.is_some_and(|capacity| sum >= capacity))
-}
-
-/// An instance of an older definition is restarted.
-fn refresh_single(draft: &mut Draft<'_>, number: PackageIx) {
-    if draft.state.package_at(number).is_some_and(Package::is_outdated) {
-        draft.stop(number, Reason::Redefined, Cause::Trail);
-    }
-}
-
-/// Instances of older definitions are restarted: the standbys first, then, once they are ready again, the active one.
-fn refresh_group(draft: &mut Draft<'_>, group: GroupIx) {
-    let Some(row) = draft.state.group_at(group) else { return };
-    let Ownership::Held { package: active, .. } = Ownership::of(draft.state.group_members(row)) else {
-        return;
-    };
-    let outdated = |number: &PackageIx| draft.state.package_at(*number).is_some_and(Package::is_outdated);
-    let standbys: Vec<PackageIx> = row
-        .members
-        .iter()
-        .copied()
-        .filter(|member| *member != active)
-        .filter(|member| outdated(member))
-        .collect();
-    let refresh_active = outdated(&active) && standbys.is_empty() && others_are_settled(draft.state, row, active);
-    for number in standbys {
-        draft.stop(number, Reason::Redefined, Cause::Trail);
-    }
-    if refresh_active {
-        draft.stop(active, Reason::Redefined, Cause::Trail);
-    }
-}
-
-/// Whether every other member of a group is ready or has no instance.
-fn others_are_settled(state: &State, group: &Group, active: PackageIx) -> bool {
-    state
-        .group_members(group)
-        .filter(|(number, _)| *number != active)
-        .all(|(_, package)| package.instance.as_ref().is_none_or(Instance::is_ready))
 }

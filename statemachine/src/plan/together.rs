@@ -18,6 +18,7 @@ use crate::id::{GroupIx, NodeIx, PackageIx};
 use crate::package::{Instance, Package, Phase};
 use crate::plan::gate;
 use crate::plan::lawful::unlawful;
+use crate::plan::refresh;
 use crate::plan::takeover::{fill_vacancy, is_exhausted, wants_start};
 use crate::reason::Reason;
 use crate::state::{State, Unit};
@@ -89,6 +90,12 @@ pub(crate) fn stop(draft: &mut Draft<'_>, group: GroupIx) {
     let due: Vec<(PackageIx, (Reason, Cause))> = members
         .filter_map(|number| Some((number, why_stopped(draft, number, leaving.as_ref())?)))
         .collect();
+    let going_on: Vec<PackageIx> = row
+        .members
+        .iter()
+        .copied()
+        .filter(|number| !due.iter().any(|(stopped, _)| stopped == number))
+        .collect();
     let ending = |number: PackageIx| {
         let instance = draft
             .state
@@ -108,6 +115,7 @@ pub(crate) fn stop(draft: &mut Draft<'_>, group: GroupIx) {
             draft.stop(number, why, cause);
         }
     }
+    refresh::reload_members(draft, &going_on);
 }
 
 /// Why a member's instance is to stop.
@@ -122,7 +130,7 @@ fn why_stopped(draft: &Draft<'_>, number: PackageIx, leaving: Option<&Leaving>) 
             leaves
         }
         Some(why) => Some((why, Cause::Trail)),
-        None => leaves.or_else(|| package.is_outdated().then_some((Reason::Redefined, Cause::Trail))),
+        None => leaves.or_else(|| refresh::restarts(package).then_some((Reason::Redefined, Cause::Trail))),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::group::{Exhausted, Group, Health, Leaving, Vacancy};
 use crate::node::{Moment, Node, NodeStatus, Overload};
 use crate::outcome::Accepted;
 use crate::package::{Instance, Package, Phase};
+use crate::reload::Reload;
 use crate::resource::Resource;
 use crate::state::State;
 
@@ -56,6 +57,7 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
         rules,
         maintenance,
         stopped,
+        acted,
     } = row;
     v1::ClusterRow {
         id: id.to_string(),
@@ -71,6 +73,7 @@ fn cluster(row: &Cluster) -> v1::ClusterRow {
         rules: rules.to_string(),
         maintenance: maintenance.map(kept),
         stopped: *stopped,
+        acted: *acted,
     }
 }
 
@@ -319,6 +322,7 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         busy,
         own_mode,
         held,
+        reload,
     } = row;
     v1::InstanceRow {
         node: node.0,
@@ -345,6 +349,10 @@ fn instance(package: &Package, row: &Instance) -> v1::InstanceRow {
         busy: *busy,
         own_mode: own_mode.as_deref().map(ToString::to_string),
         held: *held,
+        reload: reload.map(|reload| match reload {
+            Reload::Asked(revision) => v1::ReloadRow::Asked(revision),
+            Reload::Failed(revision) => v1::ReloadRow::Failed(revision),
+        }),
     }
 }
 

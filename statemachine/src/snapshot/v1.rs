@@ -68,6 +68,14 @@ pub struct ClusterRow {
     /// It was stopped as a whole.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stopped: bool,
+    /// The last entry that stopped, started or maintained it as a whole.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub acted: Index,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_never(index: &Index) -> bool {
+    *index == Index(0)
 }
 
 /// Whether packages are placed.
@@ -383,6 +391,19 @@ pub struct InstanceRow {
     /// Its turn in its together group has not come.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub held: bool,
+    /// How far it is with a reload to the package's present definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<ReloadRow>,
+}
+
+/// How far an instance is with a reload, and for which revision of its package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum ReloadRow {
+    /// Its node was told.
+    Asked(Index),
+    /// The command failed.
+    Failed(Index),
 }
 
 /// What is known of an instance.

@@ -7,7 +7,7 @@ pub mod script;
 pub mod specs;
 
 use statemachine::command::{
-    Command, EndCause, InstanceReport, InstanceState, Mode, Observation, RegisterNode, RequestId,
+    Command, EndCause, InstanceReport, InstanceState, Mode, Observation, RegisterNode, ReloadReport, RequestId,
 };
 use statemachine::entry::Entry;
 use statemachine::id::{NodeId, NodeName, PackageName, SessionId, Term};
@@ -131,6 +131,13 @@ impl World {
         })
     }
 
+    /// A report that a package's reload command has ended, where it is to run.
+    pub fn reload(&self, package: &str, error: Option<String>) -> Option<Command> {
+        let row = self.package(package)?;
+        let answer = answer_reload(row.name(), row.instance.as_ref()?, error)?;
+        self.observe(package, vec![answer])
+    }
+
     /// Every daemon that is up does what it is told, until nothing is left to do. Gives what came of each report.
     pub fn obey(&mut self) -> Vec<Applied> {
         let done = self.obey_at_most(200);
@@ -157,6 +164,9 @@ impl World {
             let observations: Vec<_> = packages
                 .filter_map(|package| {
                     let instance = package.instance.as_ref()?;
+                    if instance.phase == Phase::Running {
+                        return answer_reload(package.name(), instance, None);
+                    }
                     let state = match instance.phase {
                         Phase::Starting if instance.held => return None,
                         Phase::Starting | Phase::Changing { .. } => InstanceState::Running { mode: instance.mode },
@@ -206,6 +216,15 @@ pub struct Registration {
     pub machine: Option<String>,
     pub nonce: Option<String>,
     pub boot: Option<String>,
+}
+
+fn answer_reload(package: &PackageName, instance: &Instance, error: Option<String>) -> Option<Observation> {
+    Some(Observation::Reloaded(ReloadReport {
+        package: package.clone(),
+        start: instance.start,
+        revision: instance.reloading()?,
+        error,
+    }))
 }
 
 pub fn observation(package: &str, instance: &Instance, state: InstanceState, detail: &str) -> Observation {

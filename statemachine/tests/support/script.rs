@@ -28,7 +28,7 @@ use statemachine::command::{
     Capacity, ClusterSpec, Command, ConfigChange, EndCause, Fencing, GroupKind, InstanceState, InstanceWords,
     Maintained, ModeSpec, Need, Observation, OnQuorumLoss, RequestId, ResourceReport, RestartSpec, Shares, Wish,
 };
-use statemachine::id::{GroupName, NodeName, PackageName, Term};
+use statemachine::id::{GroupName, Index, NodeName, PackageName, Term};
 use statemachine::time::Millis;
 use statemachine::{Applied, Preview, desired, explain, preview, preview_loss};
 
@@ -123,6 +123,10 @@ fn command(world: &mut World, words: &[&str]) -> Command {
         changes: vec![change],
     };
     match *verb {
+        "since" => Command::IfUnchanged {
+            since: Index(rest[0].parse().unwrap()),
+            command: Box::new(command(world, &rest[1..])),
+        },
         "create" => Command::CreateCluster {
             id: "c1".into(),
             member: NodeName::new("n1").unwrap(),
@@ -261,6 +265,9 @@ fn command(world: &mut World, words: &[&str]) -> Command {
                 .observe(rest[0], vec![Observation::Said(words)])
                 .expect("an instance")
         }
+        "reloads" => world
+            .reload(rest[0], (rest.len() > 1).then(|| rest[1..].join(" ")))
+            .expect("a reload that is asked for"),
         _ => observation(world, verb, rest),
     }
 }
@@ -387,6 +394,8 @@ fn define(rest: &[&str]) -> statemachine::command::PackageSpec {
             "condition" => spec.condition = Some(value.to_string()),
             "after" => spec.after = value.split(',').map(|name| PackageName::new(name).unwrap()).collect(),
             "needs" => spec.needs = value.split(',').map(|need| Need::parse(need).unwrap()).collect(),
+            "env" => drop(spec.run.environment.insert("SETTING".into(), value.into())),
+            "reload" => spec.run.reload = Some(vec![value.to_string()]),
             "command" => spec.run.command = vec![value.to_string()],
             dimension => {
                 spec.load
@@ -531,6 +540,16 @@ fn show_desired(world: &World, node: &str) -> String {
             it.epoch,
             it.run().command
         );
+        if let Some(reload) = it.reload {
+            let _ = writeln!(
+                text,
+                "{}: reload to revision {} by {:?} with {:?}",
+                it.package,
+                reload.revision,
+                reload.spec.run.reload.as_deref().unwrap_or_default(),
+                reload.spec.run.environment
+            );
+        }
     }
     text
 }

@@ -51,6 +51,7 @@ pub fn package(name: &str, group: Option<&str>) -> PackageSpec {
             probe: None,
             start_timeout: Millis(60_000),
             stop_timeout: Millis(10_000),
+            reload: None,
         },
         preemptible: true,
         exclusive: false,

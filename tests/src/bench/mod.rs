@@ -6,4 +6,5 @@ pub mod load;
 pub mod plan;
 pub mod report;
 pub mod saturation;
+pub mod switchover;
 pub mod writes;

@@ -4,6 +4,7 @@
 //! bench failover [--runs N] [--lease 1s]
 //! bench plan [--big] [--alone]
 //! bench writes [--rounds N] [--seconds N] [--clients N,…] [--leader] [--alone]
+//! bench switchover [--runs N] [--lease 1s]
 //! bench saturation [--seconds N] [--clients N] [--hogs N] [--lease 1s]
 //! ```
 
@@ -14,7 +15,7 @@ use anyhow::{Context, bail};
 use tests::bench::plan::{self, PlanOptions};
 use tests::bench::saturation::{self, SaturationOptions};
 use tests::bench::writes::WriteOptions;
-use tests::bench::{failover, writes};
+use tests::bench::{failover, switchover, writes};
 
 /// How long, and with how many clients, load alone must cause no failover.
 const SATURATION: Duration = Duration::from_secs(600);
@@ -24,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let what = arguments
         .next()
-        .context("usage: bench failover|plan|writes|saturation …")?;
+        .context("usage: bench failover|switchover|plan|writes|saturation …")?;
     let mut runs = 20;
     let mut seconds = None;
     let mut big = false;
@@ -55,6 +56,7 @@ fn main() -> anyhow::Result<()> {
     options.measure = seconds.unwrap_or(options.measure);
     match what.as_str() {
         "failover" => failover::run(runs, &lease),
+        "switchover" => switchover::run(runs, &lease),
         "plan" => plan::run(PlanOptions {
             big,
             alone: options.alone,
@@ -66,6 +68,6 @@ fn main() -> anyhow::Result<()> {
             hogs,
             lease,
         }),
-        _ => bail!("unknown bench {what}: expected failover, plan, writes or saturation"),
+        _ => bail!("unknown bench {what}: expected failover, switchover, plan, writes or saturation"),
     }
 }

@@ -33,6 +33,7 @@ run.env = { LANG = "C", X = "é" }
 run.directory = "/tmp"
 promote.command = ["/bin/promote"]
 demote.command = ["/bin/demote"]
+reload.command = ["/bin/reload"]
 probe = { http = "http://127.0.0.1:80/", interval = "1s", timeout = "500ms", failures = 3 }
 restart = { attempts = 2, within = "1h" }
 start_timeout = "30s"

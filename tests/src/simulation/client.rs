@@ -89,6 +89,7 @@ fn definition(name: &str, lease: u64, priority: Option<u32>, revision: u64) -> P
             probe,
             start_timeout: Millis(lease * 4),
             stop_timeout: Millis(lease),
+            reload: None,
         },
         after: Vec::new(),
         needs: Vec::new(),

@@ -252,6 +252,7 @@ impl World {
                 ..
             } => self.change_mode(host, id, mode, epoch, command.is_some(), now_ns + timeout_ms * MS),
             Order::Shares { .. } => {}
+            Order::Reload { revision, .. } => self.tell_daemon(host, id, News::Reloaded { revision, error: None }),
             Order::Run { id: run, .. } => {
                 let (delay, fails) = (
                     supervisor.behaviour.answer_ns,

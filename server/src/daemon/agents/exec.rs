@@ -270,6 +270,7 @@ fn ends_within(order: &Order) -> Option<Duration> {
         | Order::Renew { .. }
         | Order::Mode { .. }
         | Order::Shares { .. }
+        | Order::Reload { .. }
         | Order::Run { .. }
         | Order::Status => None,
     }

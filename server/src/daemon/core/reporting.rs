@@ -27,6 +27,7 @@ impl Daemon {
             sequence: report.sequence,
             observations: report.observations.clone(),
             said: report.said.clone(),
+            reloads: report.reloads.clone(),
             resources: report.resources.clone(),
             load: report.load.clone(),
         };

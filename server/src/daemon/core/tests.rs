@@ -12,6 +12,7 @@ use crate::supervisor::protocol::{Containment, EndCause, Ended, Hello, News, Ord
 mod adoption;
 mod crossing;
 mod cut_off;
+mod reloading;
 mod resetting;
 mod watching;
 
@@ -68,6 +69,7 @@ fn wanted(package: &str, start: u64, epoch: u64, mode: &str) -> DesiredInstance 
         probe: None,
         start_timeout_ms: 1_000,
         stop_timeout_ms: 1_000,
+        reload: None,
     }
 }
 

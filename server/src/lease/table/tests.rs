@@ -385,3 +385,28 @@ fn the_lead_is_handed_over_only_when_every_session_was_just_answered() {
     });
     assert!(table.may_hand_over(ms(500), within, &world.state).is_ok());
 }
+
+#[test]
+fn after_all_were_off_nobody_registers_before_they_are_lost() {
+    let (mut world, node, session) = World::new();
+    let mut table: LeaseTable<u32> = LeaseTable::new();
+    assert!(table.may_register(ms(0), &world.state), "a follower decides nothing");
+    table.lead(Term(5), ms(0));
+    assert!(!table.may_register(ms(1), &world.state), "n1 may run, or be gone");
+    assert!(
+        table.may_register(ms(2 * 1_351), &world.state),
+        "but it is not waited for without end"
+    );
+    // One that is heard shows that the cluster was not off.
+    let second = world.register("n2", Vec::new());
+    assert!(renew(&mut table, &world, second.0, second.1, ms(10)).is_ok());
+    assert!(table.may_register(ms(11), &world.state));
+    // Another leader, and nobody is heard until all are lost.
+    table.lead(Term(6), ms(20));
+    assert!(!table.may_register(ms(21), &world.state));
+    world.apply(Command::NodeLost {
+        sessions: vec![(node, session), second],
+        term: Term(5),
+    });
+    assert!(table.may_register(ms(30), &world.state));
+}

@@ -8,6 +8,7 @@ use crate::command::{Mode, Output, PackageSpec};
 use crate::id::NodeIx;
 use crate::load::Loads;
 use crate::package::{Instance, Phase};
+use crate::reload::Reload;
 
 /// `present` is the package's own definition: the row names another one only where it was started with that.
 pub(super) fn instance(present: &Arc<PackageSpec>, row: v1::InstanceRow) -> Instance {
@@ -29,6 +30,7 @@ pub(super) fn instance(present: &Arc<PackageSpec>, row: v1::InstanceRow) -> Inst
         busy,
         own_mode,
         held,
+        reload,
     } = row;
     let output = match mode {
         Mode::Active if !inhibited => Output::Released,
@@ -59,5 +61,9 @@ pub(super) fn instance(present: &Arc<PackageSpec>, row: v1::InstanceRow) -> Inst
         busy,
         own_mode: own_mode.map(Arc::from),
         held,
+        reload: reload.map(|reload| match reload {
+            v1::ReloadRow::Asked(revision) => Reload::Asked(revision),
+            v1::ReloadRow::Failed(revision) => Reload::Failed(revision),
+        }),
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn cluster(row: v1::ClusterRow) -> Cluster {
         rules,
         maintenance,
         stopped,
+        acted,
     } = row;
     Cluster {
         id: Arc::from(id),
@@ -32,6 +33,7 @@ pub(super) fn cluster(row: v1::ClusterRow) -> Cluster {
         rules: Arc::from(rules),
         maintenance: maintenance.map(super::kept),
         stopped,
+        acted,
     }
 }
 

@@ -219,6 +219,7 @@ fn package(number: u64) -> anyhow::Result<PackageSpec> {
             probe: None,
             start_timeout: Millis(60_000),
             stop_timeout: Millis(10_000),
+            reload: None,
         },
         after: Vec::new(),
         needs: Vec::new(),

@@ -1,0 +1,71 @@
+//! Instances of an older definition are reloaded or restarted: the standbys of a group first, the active one last.
+
+use alloc::vec::Vec;
+
+use crate::draft::{Cause, Draft};
+use crate::group::{Group, Ownership};
+use crate::id::{GroupIx, PackageIx};
+use crate::package::{Instance, Package};
+use crate::reason::Reason;
+use crate::reload::{self, Refresh};
+use crate::state::State;
+
+/// A package that is its own unit.
+pub(super) fn refresh_single(draft: &mut Draft<'_>, number: PackageIx) {
+    if let Some(refresh) = draft.state.package_at(number).and_then(reload::due) {
+        perform(draft, number, refresh);
+    }
+}
+
+/// A group: the standbys first, then, once they are ready again, the active one.
+pub(super) fn refresh_group(draft: &mut Draft<'_>, group: GroupIx) {
+    let Some(row) = draft.state.group_at(group) else { return };
+    let Ownership::Held { package: active, .. } = Ownership::of(draft.state.group_members(row)) else {
+        return;
+    };
+    let due = |number: &PackageIx| draft.state.package_at(*number).and_then(reload::due);
+    let standbys: Vec<(PackageIx, Refresh)> = row
+        .members
+        .iter()
+        .copied()
+        .filter(|member| *member != active)
+        .filter_map(|member| Some((member, due(&member)?)))
+        .collect();
+    let of_active = due(&active).filter(|_| standbys.is_empty() && others_are_settled(draft.state, row, active));
+    for (number, refresh) in standbys {
+        perform(draft, number, refresh);
+    }
+    if let Some(refresh) = of_active {
+        perform(draft, active, refresh);
+    }
+}
+
+/// Reloads what can be reloaded of a together group. What is to be restarted there takes its turn with what is stopped.
+pub(super) fn reload_members(draft: &mut Draft<'_>, members: &[PackageIx]) {
+    for number in members {
+        if draft.state.package_at(*number).and_then(reload::due) == Some(Refresh::Reload) {
+            draft.reload(*number);
+        }
+    }
+}
+
+/// Whether a package is to be stopped because its definition has changed.
+pub(super) fn restarts(package: &Package) -> bool {
+    reload::due(package) == Some(Refresh::Restart)
+}
+
+fn perform(draft: &mut Draft<'_>, number: PackageIx, refresh: Refresh) {
+    match refresh {
+        Refresh::Reload => draft.reload(number),
+        Refresh::Wait => {}
+        Refresh::Restart => draft.stop(number, Reason::Redefined, Cause::Trail),
+    }
+}
+
+/// Whether every other member of a group is ready or has no instance.
+fn others_are_settled(state: &State, group: &Group, active: PackageIx) -> bool {
+    state
+        .group_members(group)
+        .filter(|(number, _)| *number != active)
+        .all(|(_, package)| package.instance.as_ref().is_none_or(Instance::is_ready))
+}
