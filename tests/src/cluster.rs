@@ -28,6 +28,7 @@ use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
 use crate::network::Network;
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
+use crate::subscriber::Subscriber;
 use crate::wait::{pause, wait_for};
 use crate::witness::{self, Record};
 
@@ -63,6 +64,7 @@ pub struct Cluster {
     watcher: Option<Watcher>,
     number: u16,
     histories: Vec<History>,
+    subscriber: Option<Subscriber>,
     below: Below,
 }
 
@@ -117,6 +119,7 @@ impl Cluster {
             watcher: None,
             number,
             histories: Vec::new(),
+            subscriber: None,
             below: Below::default(),
         })
     }
@@ -322,6 +325,16 @@ impl Cluster {
         self.watcher = Some(Watcher::start(&self.targets(), &self.directory));
     }
 
+    /// Begins to watch the cluster as a program of a user would, for I19 at the end.
+    ///
+    /// # Errors
+    /// Where the present state does not come in time.
+    pub fn subscribe(&mut self) -> anyhow::Result<()> {
+        let servers = self.nodes.iter().filter(|node| node.is_server()).map(Node::api);
+        self.subscriber = Some(Subscriber::start("subscriber", &servers.collect::<Vec<_>>())?);
+        Ok(())
+    }
+
     /// The servers as the checks see them.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
@@ -341,6 +354,9 @@ impl Cluster {
         evidence.sights.extend(invariants::replicas_agree::meet(self)?);
         evidence.histories.extend(self.histories.iter().cloned());
         evidence.cuts.extend(self.below.cuts.iter().cloned());
+        if let Some(subscriber) = &self.subscriber {
+            evidence.told.push(subscriber.told(evidence.events())?);
+        }
         Ok(evidence)
     }
 

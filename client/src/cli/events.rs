@@ -1,23 +1,15 @@
 //! What has happened, as it happened.
 
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
 use crate::client::{Client, EventQuery, Wait};
-use crate::error::ClientError;
+use crate::watch::WatchQuery;
 use crate::wire::duration::DurationText;
 use crate::wire::event::Event;
 
-/// How long a server holds a request for the next event.
-const HOLD: Duration = Duration::from_secs(25);
-/// A server that does not hold requests is not asked more often than this.
-const PAUSE: Duration = Duration::from_millis(250);
-/// How long to wait before asking again when no server answers.
-const PAUSE_FAILED: Duration = Duration::from_secs(1);
 /// How many past events `--follow` begins with.
 const FOLLOW_BEGINS_WITH: u32 = 10;
 
@@ -108,8 +100,8 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
 }
 
 /// Prints events for ever. As JSON: one object a line.
-async fn follow(screen: &Screen, client: &Client, mut query: EventQuery) -> Result<(), Failure> {
-    let mut after = match query.after {
+async fn follow(screen: &Screen, client: &Client, query: EventQuery) -> Result<(), Failure> {
+    let after = match query.after {
         Some(after) => after,
         None => {
             let answer = client.events(&query, Wait::No).await?;
@@ -121,40 +113,18 @@ async fn follow(screen: &Screen, client: &Client, mut query: EventQuery) -> Resu
                 .map_or(answer.index.unwrap_or(0), |event| event.index)
         }
     };
-    query.since = None;
-    query.limit = None;
-    let mut silent = false;
-    loop {
-        query.after = Some(after);
-        let asked = Instant::now();
-        match client.events(&query, Wait::UpTo(HOLD)).await {
-            Ok(answer) => {
-                if silent {
-                    eprintln!("paceline: a server answers again");
-                    silent = false;
-                }
-                answer.body.events.iter().for_each(|event| print(screen, event));
-                match answer.body.events.last() {
-                    Some(last) => after = after.max(last.index),
-                    None if asked.elapsed() < PAUSE => tokio::time::sleep(PAUSE).await,
-                    None => {}
-                }
-            }
-            Err(error @ (ClientError::Refused(_) | ClientError::Malformed { .. } | ClientError::Endpoint { .. })) => {
-                return Err(error.into());
-            }
-            Err(error) => {
-                if !silent {
-                    eprintln!("paceline: {error}; trying again");
-                    silent = true;
-                }
-                tokio::time::sleep(PAUSE_FAILED).await;
-            }
-        }
-    }
+    let watched = WatchQuery {
+        resource: query.resource.into_iter().collect(),
+        kind: query.kind,
+        node: query.node,
+        severity: query.severity,
+        text: query.text,
+        after: Some(after),
+    };
+    super::watch::print_all(screen, client.watch(watched)).await
 }
 
-fn print(screen: &Screen, event: &Event) {
+pub(crate) fn print(screen: &Screen, event: &Event) {
     if screen.json {
         if let Ok(text) = serde_json::to_string(event) {
             screen.line(text);

@@ -7,6 +7,7 @@
 
 mod filter;
 mod page;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +21,11 @@ use statemachine::id::Index;
 use tokio::sync::watch;
 
 use super::backend::{Backend, Batch, Family};
-use super::keys::{META_GAPS, journal_id, journal_key};
+use super::keys::{META_GAPS, META_OLDEST, journal_id, journal_key};
 use super::writer::{Durability, Writer};
 pub use filter::EventFilter;
 use page::PageBuilder;
+pub use tail::Tail;
 
 /// The format of journal values.
 const FORMAT: u8 = 1;
@@ -121,6 +123,8 @@ struct Shared {
     /// All records up to this index can be read from the database.
     written: u64,
     gaps: Vec<Gap>,
+    /// All events from this index on are kept, but for the gaps.
+    oldest: u64,
 }
 
 impl Journal {
@@ -133,9 +137,14 @@ impl Journal {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
             None => Vec::new(),
         };
+        let oldest = match backend.get(Family::Meta, META_OLDEST)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
+            None => 0,
+        };
         let gap_count = watch::Sender::new(gaps.len());
         let shared = Shared {
             gaps,
+            oldest,
             ..Shared::default()
         };
         Ok(Self {
@@ -208,7 +217,7 @@ impl Journal {
     }
 
     /// How many gaps there are.
-    pub(crate) fn gap_count(&self) -> watch::Receiver<usize> {
+    pub fn gap_count(&self) -> watch::Receiver<usize> {
         self.gap_count.subscribe()
     }
 
@@ -382,8 +391,18 @@ impl Journal {
         })?;
         if let Some((index, _)) = end {
             let mut batch = Batch::default();
+            // Told before it is so: no reader may believe that it has read what is being deleted.
+            self.lock().oldest = index;
+            batch.put(
+                Family::Meta,
+                META_OLDEST,
+                serde_json::to_vec(&index).map_err(io::Error::other)?,
+            );
             batch.delete_range(Family::Journal, &journal_key(0, 0), &journal_key(index, 0));
             self.writer.write_lazily(batch, None);
+            // What nobody keeps need not be asked for.
+            let gaps = self.change_gaps(|gaps| gaps.retain(|gap| gap.last >= index))?;
+            self.writer.write_lazily(gaps, None);
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ pub const META_PURGED: &[u8] = b"purged";
 pub const META_IDENTITY: &[u8] = b"identity";
 /// Ranges of command indexes whose events this server never saw.
 pub const META_GAPS: &[u8] = b"journal-gaps";
+/// The first index whose events the journal still keeps, where it has dropped some.
+pub const META_OLDEST: &[u8] = b"journal-oldest";
 /// The lease whose Raft timers this server starts with, in milliseconds, big-endian.
 pub const META_LEASE: &[u8] = b"lease-ms";
 

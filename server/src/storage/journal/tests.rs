@@ -3,7 +3,7 @@
 use super::*;
 use crate::storage::{Database, Fatal, FatalAction};
 
-fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
+pub(super) fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
     EventRecord {
         index,
         sequence,
@@ -18,7 +18,7 @@ fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
     }
 }
 
-fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
+pub(super) fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
     let database = Arc::new(Database::open(folder).unwrap());
     let writer = Writer::start(database.clone(), Fatal::new(folder, FatalAction::Keep)).unwrap();
     (
@@ -69,7 +69,7 @@ fn pages_keep_an_index_together_and_go_on_where_they_ended() {
     assert_eq!(journal.event(3, 0).unwrap(), None);
     let glob = EventFilter {
         after: Some(Index(0)),
-        resource: Some("*p0".to_owned()),
+        resources: vec!["*p0".to_owned()],
         ..EventFilter::default()
     };
     assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
