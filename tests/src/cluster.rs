@@ -325,16 +325,6 @@ impl Cluster {
         self.watcher = Some(Watcher::start(&self.targets(), &self.directory));
     }
 
-    /// Begins to watch the cluster as a program of a user would, for I19 at the end.
-    ///
-    /// # Errors
-    /// Where the present state does not come in time.
-    pub fn subscribe(&mut self) -> anyhow::Result<()> {
-        let servers = self.nodes.iter().filter(|node| node.is_server()).map(Node::api);
-        self.subscriber = Some(Subscriber::start("subscriber", &servers.collect::<Vec<_>>())?);
-        Ok(())
-    }
-
     /// The servers as the checks see them.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
