@@ -60,6 +60,14 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
         .transpose()?
         .unwrap_or(Duration::ZERO);
     let filter = filter(&query)?;
+    let oldest = api.raft().journal().oldest();
+    // 0 asks for all that there is.
+    if let Some(after) = query
+        .after
+        .filter(|after| *after > 0 && after.saturating_add(1) < oldest)
+    {
+        return Err(ApiError::forgotten(after, oldest));
+    }
     let deadline = tokio::time::Instant::now() + wait;
     let read = ReadQuery::with(query.consistency.clone());
     let mut applied = api.raft().applied();
@@ -72,6 +80,7 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
             let body = Events {
                 events: page.events.iter().map(convert::event).collect(),
                 next_after: page.next_after.filter(|_| page.more).map(|index| index.0),
+                next_before: page.next_before.map(|index| index.0),
                 stale: view.stale,
                 missing: page.gaps.iter().map(convert::missing_events).collect(),
             };

@@ -202,6 +202,9 @@ impl Operation {
         if matches!(self.answer, Answer::Stream(_)) {
             all.extend([410, 429]);
         }
+        if self.path == "/v1/events" {
+            all.push(410);
+        }
         match self.kind {
             Kind::Local => {}
             Kind::Read => all.extend([409, 422, 500, 503]),

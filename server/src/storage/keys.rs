@@ -24,6 +24,22 @@ pub const META_OLDEST: &[u8] = b"journal-oldest";
 /// The lease whose Raft timers this server starts with, in milliseconds, big-endian.
 pub const META_LEASE: &[u8] = b"lease-ms";
 
+/// What a block of the journal is called before its first index.
+const META_BLOCK: &[u8] = b"journal-block:";
+
+/// Key of what is known of a block of events, by its first index.
+#[must_use]
+pub fn block_key(first: u64) -> Vec<u8> {
+    [META_BLOCK, &first.to_be_bytes()].concat()
+}
+
+/// The first index of a block's key; none for other keys.
+#[must_use]
+pub fn block_first(key: &[u8]) -> Option<u64> {
+    let bytes: [u8; 8] = key.strip_prefix(META_BLOCK)?.try_into().ok()?;
+    Some(u64::from_be_bytes(bytes))
+}
+
 /// Key of a log entry.
 #[must_use]
 pub fn log_key(index: u64) -> [u8; 8] {

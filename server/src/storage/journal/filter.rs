@@ -57,11 +57,11 @@ impl EventFilter {
 }
 
 /// The word before the colon.
-fn resource_kind(resource: &str) -> &str {
+pub(super) fn resource_kind(resource: &str) -> &str {
     resource.split_once(':').map_or(resource, |(kind, _)| kind)
 }
 
-fn rank(severity: &str) -> u8 {
+pub(super) fn rank(severity: &str) -> u8 {
     match severity {
         "error" => 2,
         "warning" => 1,
@@ -70,7 +70,7 @@ fn rank(severity: &str) -> u8 {
 }
 
 /// `*` stands for any characters; everything else for itself.
-fn glob_matches(glob: &str, text: &str) -> bool {
+pub(super) fn glob_matches(glob: &str, text: &str) -> bool {
     let mut pieces = glob.split('*');
     let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else {
         return false;

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Direction, EventFilter, EventRecord, Gap, Journal, SCAN_RECORDS_MAX};
+use super::{EventFilter, EventRecord, Gap, Journal, SCAN_RECORDS_MAX};
 
 /// What comes after a reader's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +61,11 @@ impl Journal {
             stored_to
         };
         let mut taking = Taking::new(filter, limit, after, end.min(stored_to.saturating_sub(1)));
-        self.scan(Direction::From(after.saturating_add(1)), &mut |record| {
-            taking.take(record.index, || Arc::new(record))
-        })?;
+        self.scan(
+            after.saturating_add(1),
+            end.min(stored_to.saturating_sub(1)),
+            &mut |record| taking.take(record.index, || Arc::new(record)),
+        )?;
         Ok(taking.finish())
     }
 
