@@ -19,6 +19,9 @@ pub struct EventOptions {
     /// Go on with every event as it happens.
     #[arg(short, long)]
     follow: bool,
+    /// Write all that pass as JSON lines, oldest first, for other programs.
+    #[arg(long, conflicts_with_all = ["follow", "limit"])]
+    export: bool,
     /// Only after this index.
     #[arg(long, value_name = "INDEX")]
     after: Option<u64>,
@@ -65,6 +68,9 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
         text: options.text,
         limit: options.limit,
     };
+    if options.export {
+        return super::export::export(screen, client, query).await;
+    }
     if options.follow {
         if query.after.is_none() && query.since.is_none() && query.limit.is_none() {
             query.limit = Some(FOLLOW_BEGINS_WITH);
@@ -92,9 +98,10 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
     if answer.body.events.is_empty() {
         screen.say("no such events");
     }
-    match answer.body.next_after {
-        Some(after) => screen.next(&[format!("paceline events --after {after}    the next page")]),
-        None => screen.next(&["paceline events --follow    go on as it happens".to_owned()]),
+    match (answer.body.next_after, answer.body.next_before) {
+        (Some(after), _) => screen.next(&[format!("paceline events --after {after}    the next page")]),
+        (None, Some(before)) => screen.next(&[format!("paceline events --before {before}    older ones")]),
+        (None, None) => screen.next(&["paceline events --follow    go on as it happens".to_owned()]),
     }
     Ok(())
 }

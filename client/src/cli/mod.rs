@@ -8,6 +8,7 @@ mod change;
 mod devnodes;
 mod events;
 mod explain;
+mod export;
 mod failover;
 mod failure;
 mod matrix;

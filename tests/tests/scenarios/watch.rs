@@ -186,3 +186,42 @@ fn what_can_not_be_watched_is_refused() -> anyhow::Result<()> {
     }
     cluster.finish()
 }
+
+/// A node without a server passes on what it is asked: reads, changes, and streams through the death of the leader's server.
+#[test]
+fn a_node_with_a_daemon_only_answers_like_any_other() -> anyhow::Result<()> {
+    let mut cluster = Cluster::create("watch-forward")?;
+    for n in 1..=3 {
+        cluster.add_node(n, "")?;
+    }
+    cluster.add_node(4, "roles = [\"daemon\"]")?;
+    cluster.start_all()?;
+    cluster.watch();
+    cluster.apply(WISHES)?;
+    let daemon_only = cluster.node("n4").api();
+    let subscriber = Subscriber::start("through n4", &[daemon_only])?;
+    let wishing = std::thread::spawn(move || wish_for(&[daemon_only], Duration::from_secs(5)));
+    wait_for("events", FAILOVER_LIMIT, || {
+        (subscriber.count() > 50)
+            .then_some(())
+            .ok_or(format!("{}", subscriber.count()))
+    })?;
+    let leader = cluster.leader()?;
+    let servers = cluster.node(&leader).processes_of("serve-server");
+    servers.iter().for_each(|it| it.kill());
+    let wished = wishing.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+    cluster.wait_until_whole()?;
+    let journal = cluster.events()?;
+    let findings = seen_once::check(&[subscriber.told(&journal)?], &journal);
+    println!("{wished} wishes through n4, {} events told of", findings.looked_at);
+    anyhow::ensure!(findings.wrong.is_empty(), "{:#?}", findings.wrong);
+    let node = cluster.nodes().iter().find(|node| node.name() == "n4");
+    let node = node.ok_or_else(|| anyhow::anyhow!("n4 is gone"))?;
+    let refused = cluster.send(node, "POST", "/v1/packages/nobody/start", "")?;
+    anyhow::ensure!(refused.status == 404, "{} {}", refused.status, refused.text());
+    let status: Status = cluster.ask(node, "/v1/status")?;
+    anyhow::ensure!(status.quorate, "{status:?}");
+    drop(subscriber);
+    cluster.heal()?;
+    cluster.finish()
+}
