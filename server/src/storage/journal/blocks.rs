@@ -29,7 +29,8 @@ impl Default for Retention {
     fn default() -> Self {
         Self {
             age: Duration::from_secs(365 * 24 * 3600),
-            bytes: 4 << 30,
+            // Some millions of events. What is known of them is read at every start, which must not take long.
+            bytes: 512 << 20,
         }
     }
 }
