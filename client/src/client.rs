@@ -138,6 +138,10 @@ impl Client {
         })
     }
 
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// The servers, as they are asked.
     #[must_use]
     pub fn endpoints(&self) -> &[String] {
@@ -206,13 +210,7 @@ impl Client {
 
     /// `GET /v1/events`: a page, oldest first; with a wait, held until there is at least one such event.
     pub async fn events(&self, query: &EventQuery, wait: Wait) -> Result<Answer<Events>, ClientError> {
-        let mut target = "/v1/events?".to_owned();
-        target.push_str(&wait.query());
-        let fields = serde_json::to_value(query).map_err(|error| ClientError::Setup(error.to_string()))?;
-        for (key, value) in fields.as_object().into_iter().flatten() {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            target.push_str(&format!("&{key}={}", encoded(&value)));
-        }
+        let target = target(&format!("/v1/events?{}", wait.query()), query)?;
         self.get(target, wait.hold()).await
     }
 
@@ -454,6 +452,21 @@ fn json<T: Serialize + ?Sized>(body: &T) -> Result<Payload, ClientError> {
         .map_err(|error| ClientError::Setup(error.to_string()))
 }
 
+/// A path with the fields of a query behind it; a list's field comes once for each of its members.
+pub(crate) fn target(path: &str, query: &impl Serialize) -> Result<String, ClientError> {
+    let fields = serde_json::to_value(query).map_err(|error| ClientError::Setup(error.to_string()))?;
+    let mut target = path.to_owned();
+    for (key, value) in fields.as_object().into_iter().flatten() {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in values {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            target.push(if target.contains('?') { '&' } else { '?' });
+            target.push_str(&format!("{key}={}", encoded(&value)));
+        }
+    }
+    Ok(target)
+}
+
 /// A path of segments, each escaped. `.` and `..` would be taken for steps of the path, so they name nothing.
 fn path(segments: &[&str]) -> Result<String, ClientError> {
     let mut path = String::new();
@@ -467,6 +480,7 @@ fn path(segments: &[&str]) -> Result<String, ClientError> {
                 detail: format!("{segment:?} is not a name"),
                 leader: None,
                 nearest: None,
+                oldest: None,
                 errors: Vec::new(),
             })));
         }

@@ -71,6 +71,21 @@ impl ClientError {
         }
     }
 
+    /// A watch fell behind what servers keep.
+    pub(crate) fn forgotten(oldest: u64) -> Self {
+        Self::Refused(Box::new(Problem {
+            kind: "about:blank".to_owned(),
+            title: "Gone".to_owned(),
+            status: 410,
+            code: "forgotten".to_owned(),
+            detail: format!("the watch fell behind what is kept: the oldest index is {oldest}; watch anew"),
+            leader: None,
+            nearest: None,
+            oldest: Some(oldest),
+            errors: Vec::new(),
+        }))
+    }
+
     /// Whether a server refused with this code.
     #[must_use]
     pub fn is_code(&self, code: &str) -> bool {

@@ -7,12 +7,17 @@
 pub mod cli;
 mod client;
 pub mod dev;
+mod dual;
 mod error;
 pub mod file;
 mod nearest;
+mod sse;
 mod transport;
+mod watch;
 pub mod wire;
 
 pub use client::{Answer, Client, EventQuery, Wait};
+pub use dual::{Dual, DualWatch};
 pub use error::{ClientError, Tried};
 pub use nearest::nearest;
+pub use watch::{Notice, Watch, WatchQuery};

@@ -63,6 +63,11 @@ pub(crate) struct RawAnswer {
     pub(crate) body: Vec<u8>,
 }
 
+/// An answer that goes on.
+pub(crate) struct Streamed {
+    pub(crate) response: reqwest::Response,
+}
+
 /// The servers and how to reach them.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -203,6 +208,54 @@ impl Transport {
         }
     }
 
+    /// Opens a stream at the first server that gives one: each is asked once, and whoever wants more asks again.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub(crate) async fn stream(&self, target: &str) -> Result<Streamed, ClientError> {
+        let (mut tried, mut unable) = (Vec::new(), None);
+        let first = self.preferred.load(Ordering::Relaxed);
+        for offset in 0..self.endpoints.len() {
+            let position = (first + offset) % self.endpoints.len();
+            let endpoint = &self.endpoints[position];
+            let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.http.get(format!("{endpoint}{target}")).send());
+            let failure = match asked.await {
+                Ok(Ok(response)) if response.status().is_success() => {
+                    self.preferred.store(position, Ordering::Relaxed);
+                    return Ok(Streamed { response });
+                }
+                Ok(Ok(response)) => {
+                    let status = response.status();
+                    let body = response.bytes().await.unwrap_or_default();
+                    let problem = problem(status, &body);
+                    if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
+                        return Err(ClientError::Refused(Box::new(problem)));
+                    }
+                    let detail = problem.detail.clone();
+                    unable = Some(problem);
+                    detail
+                }
+                Ok(Err(error)) => chain(&error),
+                Err(_) => "it did not answer in time".to_owned(),
+            };
+            tried.push(Tried {
+                endpoint: endpoint.clone(),
+                failure,
+            });
+        }
+        Err(match unable {
+            Some(problem) if problem.status == 503 => ClientError::NoQuorum(Box::new(problem)),
+            Some(problem) => ClientError::Refused(Box::new(problem)),
+            None => ClientError::Unreachable { tried },
+        })
+    }
+
+    /// The server that answered last has broken off: the next one is asked first.
+    pub(crate) fn prefer_next(&self) {
+        let next = (self.preferred.load(Ordering::Relaxed) + 1) % self.endpoints.len();
+        self.preferred.store(next, Ordering::Relaxed);
+    }
+
     async fn attempt(&self, position: usize, request: &Request) -> Attempt {
         let endpoint = &self.endpoints[position];
         let mut builder = self
@@ -296,6 +349,7 @@ fn problem(status: StatusCode, body: &[u8]) -> Problem {
         detail: format!("the server answered {status} without saying why: is it a paceline server?"),
         leader: None,
         nearest: None,
+        oldest: None,
         errors: Vec::new(),
     })
 }

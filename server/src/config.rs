@@ -5,12 +5,20 @@ mod monitor;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use client::wire::duration::DurationText;
 use serde::Deserialize;
 
 pub use monitor::{Measure, MeasureWord, Monitor};
 
 use crate::raft::SNAPSHOT_ENTRIES;
+use crate::storage::Retention;
+
+/// The journal keeps this much at least.
+const JOURNAL_KEEP_LEAST: Duration = Duration::from_secs(3600);
+/// The same in MiB.
+const JOURNAL_SIZE_LEAST: u64 = 16;
 
 /// Below, snapshots are made all the time; above, a start replays for minutes.
 const SNAPSHOT_ENTRIES_ALLOWED: std::ops::RangeInclusive<u64> = 500..=1_000_000;
@@ -51,6 +59,8 @@ pub struct Config {
     /// A snapshot of the log is made after so many entries, and a quarter of them are kept behind it for followers that
     /// were away for a while. Fewer: less disk and a quicker start; more: less work and fewer whole snapshots sent.
     pub snapshot_entries: u64,
+    /// How much of the journal of events this server keeps.
+    pub journal: Retention,
     /// What resets this machine, for packages with `on_quorum_loss = "reset"`; empty: the kernel, where that is permitted.
     pub reset: Vec<String>,
     /// What the daemon looks at beside what packages need.
@@ -72,6 +82,7 @@ struct RawConfig {
     tls: Option<RawTls>,
     capacity: Option<BTreeMap<String, u64>>,
     snapshot_entries: Option<u64>,
+    journal: Option<RawJournal>,
     reset: Option<RawReset>,
     monitor: Option<Monitor>,
 }
@@ -80,6 +91,29 @@ struct RawConfig {
 #[serde(deny_unknown_fields)]
 struct RawReset {
     command: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawJournal {
+    /// For how long events are kept.
+    keep: Option<DurationText>,
+    /// MiB of events, before they are compressed.
+    size: Option<u64>,
+}
+
+impl RawJournal {
+    fn retention(self) -> Result<Retention, String> {
+        let usual = Retention::default();
+        let age = self.keep.map_or(usual.age, |keep| Duration::from_millis(keep.ms));
+        let bytes = self.size.map_or(usual.bytes, |size| size.saturating_mul(1 << 20));
+        if age < JOURNAL_KEEP_LEAST || bytes < JOURNAL_SIZE_LEAST << 20 {
+            return Err(format!(
+                "expected keep of at least \"1h\" and size of at least {JOURNAL_SIZE_LEAST} (MiB): watchers resume from what is kept"
+            ));
+        }
+        Ok(Retention { age, bytes })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,6 +246,10 @@ impl Config {
         }
         let monitor = raw.monitor.unwrap_or_default();
         monitor.check().map_err(|problem| wrong("monitor", problem))?;
+        let journal = match raw.journal {
+            Some(journal) => journal.retention().map_err(|problem| wrong("journal", problem))?,
+            None => Retention::default(),
+        };
         let snapshot_entries = raw.snapshot_entries.unwrap_or(SNAPSHOT_ENTRIES);
         if !SNAPSHOT_ENTRIES_ALLOWED.contains(&snapshot_entries) {
             let (least, most) = (SNAPSHOT_ENTRIES_ALLOWED.start(), SNAPSHOT_ENTRIES_ALLOWED.end());
@@ -241,6 +279,7 @@ impl Config {
             labels: raw.labels.unwrap_or_default(),
             capacity: raw.capacity.unwrap_or_default(),
             snapshot_entries,
+            journal,
             reset,
             monitor,
             insecure,
@@ -336,6 +375,8 @@ mod tests {
             ("name = \"n1\"\nreset.command = [\"reboot\"]", "reset"),
             ("name = \"n1\"\nmonitor.disk = [\"data\"]", "disk:/data"),
             ("name = \"n1\"\nmonitor.service.db = {}", "exactly one of"),
+            ("name = \"n1\"\njournal.keep = \"1m\"", "at least \"1h\""),
+            ("name = \"n1\"\njournal.size = 1", "at least 16"),
             ("name = \"n1\"\nsnapshot_entries = 20", "500 to 1000000"),
             ("name = \"n1\"\nnonsense = 1", "nonsense"),
         ] {

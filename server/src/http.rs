@@ -114,10 +114,10 @@ pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: 
             let (routes, request_seen) = (routes.clone(), seen.begin());
             async move {
                 let answer = routes.oneshot(request.map(Body::new)).await;
-                if let Ok(answer) = &answer {
+                answer.map(|answer| {
                     request_seen.answered(answer.status());
-                }
-                answer
+                    request_seen.follow(answer)
+                })
             }
         });
         let (builder, stop) = (builder.clone(), stop.clone());

@@ -59,9 +59,10 @@ fn main() -> ExitCode {
         }
         Command::ServeDaemon(NodeFile { config }) => {
             log_to_stderr();
-            Config::read(&config)
-                .map_err(Into::into)
-                .and_then(|config| server::daemon::run(&config))
+            Config::read(&config).map_err(Into::into).and_then(|config| {
+                server::forward::start(&config)?;
+                server::daemon::run(&config)
+            })
         }
         Command::Supervise { arguments } => return server::supervisor::main(&arguments),
         Command::Dev(arguments) => return server::dev::run(&arguments),

@@ -53,7 +53,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         join: config.join.clone(),
         witness: config.has(Role::Witness),
     };
-    let tuning = RaftTuning::usual()?.with_snapshot_every(config.snapshot_entries);
+    let tuning = RaftTuning::usual()?
+        .with_snapshot_every(config.snapshot_entries)
+        .with_journal(config.journal);
     let raft = match RaftNode::open_tuned(options, tuning).await {
         Ok(raft) => raft,
         Err(error) if error.is_final() => return Ok(refuse(&error)),

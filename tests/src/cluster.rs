@@ -28,6 +28,7 @@ use crate::invariants::{self, Evidence, Target, Verdict, Watcher};
 use crate::network::Network;
 use crate::node::{Node, NodeOptions, PEER_PORT, program};
 use crate::processes::{self, Process};
+use crate::subscriber::Subscriber;
 use crate::wait::{pause, wait_for};
 use crate::witness::{self, Record};
 
@@ -63,6 +64,7 @@ pub struct Cluster {
     watcher: Option<Watcher>,
     number: u16,
     histories: Vec<History>,
+    subscriber: Option<Subscriber>,
     below: Below,
 }
 
@@ -117,6 +119,7 @@ impl Cluster {
             watcher: None,
             number,
             histories: Vec::new(),
+            subscriber: None,
             below: Below::default(),
         })
     }
@@ -341,6 +344,9 @@ impl Cluster {
         evidence.sights.extend(invariants::replicas_agree::meet(self)?);
         evidence.histories.extend(self.histories.iter().cloned());
         evidence.cuts.extend(self.below.cuts.iter().cloned());
+        if let Some(subscriber) = &self.subscriber {
+            evidence.told.push(subscriber.told(evidence.events())?);
+        }
         Ok(evidence)
     }
 

@@ -31,5 +31,6 @@ pub mod processes;
 pub mod resource;
 pub mod simulation;
 pub mod splitmix;
+pub mod subscriber;
 pub mod wait;
 pub mod witness;

@@ -73,6 +73,7 @@ pub fn run(seed: u64, span: Duration) -> anyhow::Result<()> {
     let mut random = Random::new(seed);
     let mut cluster = start()?;
     cluster.apply(FILE)?;
+    cluster.subscribe()?;
     let first_term = cluster.get::<Status>("/v1/status")?.term;
     let (mut report, mut hand) = (Report::default(), Hand::default());
     let mut went: anyhow::Result<()> = Ok(());

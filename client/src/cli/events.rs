@@ -1,23 +1,15 @@
 //! What has happened, as it happened.
 
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::failure::Failure;
 use super::screen::{Screen, Tone};
 use crate::client::{Client, EventQuery, Wait};
-use crate::error::ClientError;
+use crate::watch::WatchQuery;
 use crate::wire::duration::DurationText;
 use crate::wire::event::Event;
 
-/// How long a server holds a request for the next event.
-const HOLD: Duration = Duration::from_secs(25);
-/// A server that does not hold requests is not asked more often than this.
-const PAUSE: Duration = Duration::from_millis(250);
-/// How long to wait before asking again when no server answers.
-const PAUSE_FAILED: Duration = Duration::from_secs(1);
 /// How many past events `--follow` begins with.
 const FOLLOW_BEGINS_WITH: u32 = 10;
 
@@ -27,6 +19,9 @@ pub struct EventOptions {
     /// Go on with every event as it happens.
     #[arg(short, long)]
     follow: bool,
+    /// Write all that pass as JSON lines, oldest first, for other programs.
+    #[arg(long, conflicts_with_all = ["follow", "limit"])]
+    export: bool,
     /// Only after this index.
     #[arg(long, value_name = "INDEX")]
     after: Option<u64>,
@@ -73,6 +68,9 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
         text: options.text,
         limit: options.limit,
     };
+    if options.export {
+        return super::export::export(screen, client, query).await;
+    }
     if options.follow {
         if query.after.is_none() && query.since.is_none() && query.limit.is_none() {
             query.limit = Some(FOLLOW_BEGINS_WITH);
@@ -100,16 +98,17 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
     if answer.body.events.is_empty() {
         screen.say("no such events");
     }
-    match answer.body.next_after {
-        Some(after) => screen.next(&[format!("paceline events --after {after}    the next page")]),
-        None => screen.next(&["paceline events --follow    go on as it happens".to_owned()]),
+    match (answer.body.next_after, answer.body.next_before) {
+        (Some(after), _) => screen.next(&[format!("paceline events --after {after}    the next page")]),
+        (None, Some(before)) => screen.next(&[format!("paceline events --before {before}    older ones")]),
+        (None, None) => screen.next(&["paceline events --follow    go on as it happens".to_owned()]),
     }
     Ok(())
 }
 
 /// Prints events for ever. As JSON: one object a line.
-async fn follow(screen: &Screen, client: &Client, mut query: EventQuery) -> Result<(), Failure> {
-    let mut after = match query.after {
+async fn follow(screen: &Screen, client: &Client, query: EventQuery) -> Result<(), Failure> {
+    let after = match query.after {
         Some(after) => after,
         None => {
             let answer = client.events(&query, Wait::No).await?;
@@ -121,40 +120,18 @@ async fn follow(screen: &Screen, client: &Client, mut query: EventQuery) -> Resu
                 .map_or(answer.index.unwrap_or(0), |event| event.index)
         }
     };
-    query.since = None;
-    query.limit = None;
-    let mut silent = false;
-    loop {
-        query.after = Some(after);
-        let asked = Instant::now();
-        match client.events(&query, Wait::UpTo(HOLD)).await {
-            Ok(answer) => {
-                if silent {
-                    eprintln!("paceline: a server answers again");
-                    silent = false;
-                }
-                answer.body.events.iter().for_each(|event| print(screen, event));
-                match answer.body.events.last() {
-                    Some(last) => after = after.max(last.index),
-                    None if asked.elapsed() < PAUSE => tokio::time::sleep(PAUSE).await,
-                    None => {}
-                }
-            }
-            Err(error @ (ClientError::Refused(_) | ClientError::Malformed { .. } | ClientError::Endpoint { .. })) => {
-                return Err(error.into());
-            }
-            Err(error) => {
-                if !silent {
-                    eprintln!("paceline: {error}; trying again");
-                    silent = true;
-                }
-                tokio::time::sleep(PAUSE_FAILED).await;
-            }
-        }
-    }
+    let watched = WatchQuery {
+        resource: query.resource.into_iter().collect(),
+        kind: query.kind,
+        node: query.node,
+        severity: query.severity,
+        text: query.text,
+        after: Some(after),
+    };
+    super::watch::print_all(screen, client.watch(watched)).await
 }
 
-fn print(screen: &Screen, event: &Event) {
+pub(crate) fn print(screen: &Screen, event: &Event) {
     if screen.json {
         if let Ok(text) = serde_json::to_string(event) {
             screen.line(text);

@@ -126,6 +126,7 @@ mod tests {
             detail: String::new(),
             leader: None,
             nearest: None,
+            oldest: None,
             errors: Vec::new(),
         })
     }

@@ -8,6 +8,7 @@ mod change;
 mod devnodes;
 mod events;
 mod explain;
+mod export;
 mod failover;
 mod failure;
 mod matrix;
@@ -17,6 +18,7 @@ mod rules;
 mod screen;
 mod status;
 mod table;
+mod watch;
 mod whole;
 
 use std::path::PathBuf;
@@ -222,6 +224,8 @@ pub enum Command {
     },
     /// Show what has happened, oldest first.
     Events(events::EventOptions),
+    /// Show how resources are, and then every change as it happens, through failures of servers.
+    Watch(watch::WatchOptions),
     /// Say why a package is where it is, or runs nowhere, and what would change that.
     #[command(visible_alias = "why")]
     Explain {
@@ -465,6 +469,7 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Resume { node, options } => change::resume(screen, client, &node, &options).await,
         Command::ConfirmDown { node, confirm, by } => change::confirm_down(screen, client, &node, confirm, by).await,
         Command::Events(options) => events::events(screen, client, options).await,
+        Command::Watch(options) => watch::watch(screen, client, options).await,
         Command::Explain { package } => explain::explain(screen, client, &package).await,
         Command::Export => apply::export(screen, client).await,
         Command::Rules {

@@ -107,6 +107,13 @@ pub struct Renewed {
     pub thresholds: Option<Thresholds>,
 }
 
+/// `GET apis`: where the servers have their public API, for a node that passes requests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apis {
+    /// Addresses of all servers.
+    pub apis: Vec<String>,
+}
+
 /// Per cent of a node's capacity, in any dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thresholds {

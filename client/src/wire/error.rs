@@ -23,6 +23,9 @@ pub struct Problem {
     /// The nearest existing name, where a name is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<String>,
+    /// The first index that is still kept, where an older one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u64>,
     /// Every error of a file, in the order of its lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FileError>,

@@ -11,6 +11,9 @@ pub struct Events {
     /// Ask for `after` this for the next page; none where this page reaches the present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<u64>,
+    /// Of the newest ones: ask for `before` this for older ones; none where none that is older passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_before: Option<u64>,
     /// True where a server answered from its own copy without a quorum.
     #[serde(default)]
     pub stale: bool,

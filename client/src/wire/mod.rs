@@ -15,3 +15,4 @@ pub mod plan;
 pub mod resource;
 pub mod rules;
 pub mod status;
+pub mod watch;

@@ -48,6 +48,7 @@ pub fn routes(api: Api, leases: Leases) -> Router {
         .route("/daemon/v1/wait", get(wait))
         .route("/daemon/v1/extend", post(extend))
         .route("/daemon/v1/leave", post(leave))
+        .route("/daemon/v1/apis", get(apis))
         .with_state(Daemons { api, leases, http })
 }
 
@@ -206,6 +207,13 @@ async fn propose(daemons: &Daemons, node: NodeId, command: Command) -> Result<Js
         })),
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// `GET apis`.
+async fn apis(State(daemons): State<Daemons>) -> Json<wire::Apis> {
+    let state = daemons.api.raft().state();
+    let apis = state.members().map(|member| member.api.clone()).collect();
+    Json(wire::Apis { apis })
 }
 
 async fn make(api: &Api, command: Command) -> Result<Fact, ApiError> {

@@ -17,6 +17,7 @@ struct Inner {
     code: String,
     detail: String,
     nearest: Option<String>,
+    oldest: Option<u64>,
     leader: Option<String>,
     errors: Vec<FileError>,
     retry_after_s: Option<u32>,
@@ -30,6 +31,7 @@ impl ApiError {
             code: code.into(),
             detail: detail.into(),
             nearest: None,
+            oldest: None,
             leader: None,
             errors: Vec::new(),
             retry_after_s: None,
@@ -68,6 +70,26 @@ impl ApiError {
         let detail = "this server has too much to do; nothing was changed: try again, or ask another server";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail);
         error.0.retry_after_s = Some(1);
+        error
+    }
+
+    /// 410: what is asked for is no longer kept.
+    pub fn forgotten(asked: u64, oldest: u64) -> Self {
+        let detail = format!(
+            "the events after {asked} are no longer all kept: the oldest index is {oldest}; ask for those after {}, or watch anew \
+             without a place to begin with the present state",
+            oldest.saturating_sub(1)
+        );
+        let mut error = Self::new(StatusCode::GONE, "forgotten", detail);
+        error.0.oldest = Some(oldest);
+        error
+    }
+
+    /// 429: so many may watch at once.
+    pub fn too_many_watchers(most: usize) -> Self {
+        let detail = format!("{most} watch at this server already: try again later, or ask another server");
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail);
+        error.0.retry_after_s = Some(5);
         error
     }
 
@@ -132,6 +154,7 @@ impl IntoResponse for ApiError {
             code,
             detail,
             nearest,
+            oldest,
             leader,
             errors,
             retry_after_s,
@@ -144,6 +167,7 @@ impl IntoResponse for ApiError {
             detail,
             leader,
             nearest,
+            oldest,
             errors,
         };
         let mut response = (status, Json(problem)).into_response();

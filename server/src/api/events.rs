@@ -31,7 +31,7 @@ pub struct EventsQuery {
     until: Option<String>,
     /// A glob: `package:orders-*`.
     resource: Option<String>,
-    /// `promoted`, `node-lost`, …
+    /// Of events, like `promoted`, or of resources, like `package`.
     kind: Option<String>,
     /// Where.
     node: Option<String>,
@@ -60,6 +60,14 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
         .transpose()?
         .unwrap_or(Duration::ZERO);
     let filter = filter(&query)?;
+    let oldest = api.raft().journal().oldest();
+    // 0 asks for all that there is.
+    if let Some(after) = query
+        .after
+        .filter(|after| *after > 0 && after.saturating_add(1) < oldest)
+    {
+        return Err(ApiError::forgotten(after, oldest));
+    }
     let deadline = tokio::time::Instant::now() + wait;
     let read = ReadQuery::with(query.consistency.clone());
     let mut applied = api.raft().applied();
@@ -72,6 +80,7 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
             let body = Events {
                 events: page.events.iter().map(convert::event).collect(),
                 next_after: page.next_after.filter(|_| page.more).map(|index| index.0),
+                next_before: page.next_before.map(|index| index.0),
                 stale: view.stale,
                 missing: page.gaps.iter().map(convert::missing_events).collect(),
             };
@@ -103,24 +112,28 @@ async fn read_page(
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, ApiError> {
-    if let Some(severity) = query.severity.as_deref()
-        && !["info", "warning", "error"].contains(&severity)
-    {
-        return Err(ApiError::malformed(format!(
-            "severity={severity}: expected info, warning or error"
-        )));
-    }
+    check_severity(query.severity.as_deref())?;
     Ok(EventFilter {
         after: query.after.map(Index),
         before: query.before.map(Index),
         since_wall_ms: query.since.as_deref().map(|text| wall_ms("since", text)).transpose()?,
         until_wall_ms: query.until.as_deref().map(|text| wall_ms("until", text)).transpose()?,
-        resource: query.resource.clone(),
+        resources: query.resource.iter().cloned().collect(),
         kind: query.kind.clone(),
         node: query.node.clone(),
         severity: query.severity.clone(),
         text: query.text.clone(),
     })
+}
+
+/// Refuses a severity that there is not.
+pub(super) fn check_severity(severity: Option<&str>) -> Result<(), ApiError> {
+    match severity {
+        Some(other) if !["info", "warning", "error"].contains(&other) => Err(ApiError::malformed(format!(
+            "severity={other}: expected info, warning or error"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn wall_ms(key: &str, text: &str) -> Result<u64, ApiError> {

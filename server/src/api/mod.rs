@@ -23,6 +23,7 @@ pub mod resources;
 pub mod rules;
 pub mod status;
 pub mod table;
+pub mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,7 @@ pub struct Api {
 struct Inner {
     raft: RaftNode,
     config: Config,
+    watching: watch::Watching,
 }
 
 /// The state that an answer is made from.
@@ -91,7 +93,11 @@ impl Api {
     /// The API of the server whose Raft node this is.
     pub fn new(raft: RaftNode, config: Config) -> Self {
         Self {
-            inner: Arc::new(Inner { raft, config }),
+            inner: Arc::new(Inner {
+                raft,
+                config,
+                watching: watch::Watching::default(),
+            }),
         }
     }
 

@@ -112,6 +112,13 @@ fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Val
             "schema": {"type": "string", "minLength": 1, "maxLength": KEY_BYTES_MAX, "pattern": "^[!-~]+$"}
         }));
     }
+    if matches!(operation.answer, Answer::Stream(_)) {
+        all.push(json!({
+            "name": "Last-Event-ID", "in": "header", "required": false,
+            "description": "Goes on after this index, as a browser asks by itself.",
+            "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"}
+        }));
+    }
     if operation.if_match {
         all.push(json!({
             "name": "If-Match", "in": "header", "required": false,
@@ -195,6 +202,12 @@ fn success(operation: &Operation, generator: &mut SchemaGenerator, reason: &str)
         Answer::Document => {
             json!({"description": reason, "content": {"application/json": {"schema": {"type": "object"}}}})
         }
+        // The schema is that of the data of each `change`; docs/API.md has the other messages.
+        Answer::Stream(schema) => json!({
+            "description": reason,
+            "headers": {"X-Index": index_header()},
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "x-data-schema": schema(generator)}}
+        }),
         Answer::Text => json!({"description": reason, "content": {"text/plain": {"schema": {"type": "string"}}}}),
     }
 }

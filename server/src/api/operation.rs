@@ -55,6 +55,8 @@ pub enum Answer {
     Document,
     /// A line of text.
     Text,
+    /// Server-sent events, most of which carry this.
+    Stream(SchemaOf),
 }
 
 /// What kind of request it is.
@@ -138,6 +140,12 @@ impl Operation {
         self
     }
 
+    /// A 200 is a stream of server-sent events, most of which carry this.
+    pub(super) fn streams<T: JsonSchema>(mut self) -> Self {
+        self.answer = Answer::Stream(schema::<T>);
+        self
+    }
+
     /// It takes this query.
     pub(super) fn asks<T: JsonSchema>(mut self) -> Self {
         self.query = Some(inline::<T>);
@@ -190,6 +198,12 @@ impl Operation {
         }
         if !matches!(self.body, RequestBody::None) {
             all.extend([408, 413, 422]);
+        }
+        if matches!(self.answer, Answer::Stream(_)) {
+            all.extend([410, 429]);
+        }
+        if self.path == "/v1/events" {
+            all.push(410);
         }
         match self.kind {
             Kind::Local => {}

@@ -35,7 +35,8 @@ pub async fn one(State(api): State<Api>, Path(id): Path<String>, Asked(query): A
     Ok(Reply::ok(view.state.applied(), found))
 }
 
-fn all(api: &Api, view: &View) -> Vec<Resource> {
+/// Every resource, by its id.
+pub(super) fn all(api: &Api, view: &View) -> Vec<Resource> {
     let state = &*view.state;
     let leader = api.leader_name(state);
     let manager = Resource {
@@ -59,6 +60,16 @@ fn all(api: &Api, view: &View) -> Vec<Resource> {
         .collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     all
+}
+
+/// The kinds of resources; no kind of events is called like one of them.
+const KINDS: [&str; 12] = [
+    "address", "cluster", "cpu", "disk", "group", "lan", "manager", "member", "memory", "node", "package", "service",
+];
+
+/// Whether this is a kind of resources, and so no kind of events.
+pub(super) fn is_kind(word: &str) -> bool {
+    KINDS.contains(&word)
 }
 
 fn up_or_down(up: bool) -> String {

@@ -2,7 +2,7 @@
 
 use client::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance, SetMode};
 use client::wire::definition::{Config, PackageDefinition};
-use client::wire::event::Events;
+use client::wire::event::{Event, Events};
 use client::wire::node::{Attributes, Node, Nodes};
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::{Done, Plan, PlanRequest};
@@ -13,7 +13,10 @@ use client::wire::status::{Members, Status};
 use super::change::WaitQuery;
 use super::events::EventsQuery;
 use super::operation::{Kind, Operation};
-use super::{ReadQuery, cluster, config, events, members, nodes, openapi, packages, plan, resources, rules, status};
+use super::watch::WatchQuery;
+use super::{
+    ReadQuery, cluster, config, events, members, nodes, openapi, packages, plan, resources, rules, status, watch,
+};
 
 /// All of them. Paths are in the router's language, which is that of OpenAPI, too.
 #[must_use]
@@ -84,6 +87,13 @@ fn reads() -> Vec<Operation> {
         Operation::get("/v1/events", "What happened, oldest first.", events::events)
             .asks::<EventsQuery>()
             .answers::<Events>(),
+        Operation::get(
+            "/v1/watch",
+            "Server-sent events: the present state of what matches, then every change in the order of the log.",
+            watch::watch,
+        )
+        .asks::<WatchQuery>()
+        .streams::<Event>(),
         Operation::get("/v1/config", "Everything that is defined.", config::get_config)
             .asks::<ReadQuery>()
             .answers::<Config>(),

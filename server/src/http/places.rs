@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Response, StatusCode, header};
+use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -187,6 +189,22 @@ impl Busy {
         if status.is_success() {
             self.0.welcome.store(true, Ordering::Relaxed);
         }
+    }
+}
+
+impl Busy {
+    /// A stream without an end keeps its connection for as long as the client takes what comes: only then the next piece is
+    /// asked for, and each is a sign of life. One that is never read is silent, and ends like all that are.
+    pub(super) fn follow(self, answer: Response<Body>) -> Response<Body> {
+        let endless = answer
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes() == b"text/event-stream");
+        if !endless {
+            return answer;
+        }
+        let connection = Arc::clone(&self.0);
+        answer.map(|body| Body::from_stream(body.into_data_stream().inspect(move |_| connection.touch())))
     }
 }
 

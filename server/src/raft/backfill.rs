@@ -53,6 +53,13 @@ pub(super) async fn tell(core: &Arc<Core>, ask: AskEvents) -> std::io::Result<To
     let (journal, applied) = (core.journal.clone(), core.applied.index().borrow().0);
     let before = ask.first.saturating_sub(1);
     let last = ask.last.min(applied);
+    // What is no longer kept must not pass for commands without events.
+    if ask.first < journal.oldest() {
+        return Ok(ToldEvents {
+            complete: before,
+            events: Vec::new(),
+        });
+    }
     let filter = EventFilter {
         after: Some(Index(before)),
         before: Some(Index(last.saturating_add(1))),

@@ -116,7 +116,7 @@ impl Core {
             .map_or(tuning.timers, |lease| Timers::of(Millis(lease)));
         let identity = Identity::load(&directory, backend.as_ref(), &options.name)?;
         let log = Log::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
-        let journal = Journal::open(Arc::clone(&backend), writer.clone()).map_err(io)?;
+        let journal = Journal::open_keeping(Arc::clone(&backend), writer.clone(), tuning.journal).map_err(io)?;
         let snapshots = SnapshotDirectory::open(&directory.join("snapshots"))?;
         // openraft would make up an empty snapshot in its place.
         let covered = snapshots

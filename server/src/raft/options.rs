@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::storage::{FatalAction, IdentityError, OpenError, SnapshotFileError};
+use crate::storage::{FatalAction, IdentityError, OpenError, Retention, SnapshotFileError};
 use crate::timers::{LEASE_DEFAULT, TimerError, Timers};
 
 /// Log entries between two snapshots, where the node file does not say.
@@ -38,6 +38,8 @@ pub struct RaftTuning {
     pub snapshot_entries: u64,
     /// So many entries are kept behind a snapshot.
     pub kept_entries: u64,
+    /// How much of the journal is kept.
+    pub journal: Retention,
 }
 
 impl RaftTuning {
@@ -51,7 +53,14 @@ impl RaftTuning {
             on_fatal: FatalAction::Exit,
             snapshot_entries: SNAPSHOT_ENTRIES,
             kept_entries: SNAPSHOT_ENTRIES / KEPT_PART,
+            journal: Retention::default(),
         })
+    }
+
+    /// The same with another part of the journal kept.
+    #[must_use]
+    pub fn with_journal(self, journal: Retention) -> Self {
+        Self { journal, ..self }
     }
 
     /// The same with a snapshot after so many entries, of which a part is kept behind it.

@@ -5,8 +5,11 @@
 //! waited for an index finds its events. A server that gets a snapshot in place of the log lacks the events of that
 //! stretch: it records the [`Gap`] and gets them from the other servers.
 
+mod blocks;
 mod filter;
 mod page;
+mod query;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -20,19 +23,21 @@ use statemachine::id::Index;
 use tokio::sync::watch;
 
 use super::backend::{Backend, Batch, Family};
-use super::keys::{META_GAPS, journal_id, journal_key};
+use super::keys::{META_GAPS, META_OLDEST, block_first, block_key, journal_id, journal_key};
 use super::writer::{Durability, Writer};
+pub use blocks::Retention;
+use blocks::{Blocks, StoredBlock};
 pub use filter::EventFilter;
-use page::PageBuilder;
+pub use tail::Tail;
 
 /// The format of journal values.
 const FORMAT: u8 = 1;
-/// Events that the journal keeps: months of a quiet cluster.
-pub const EVENTS_MAX: usize = 200_000;
 /// Newest events that stay in memory at least until they can be read from the database.
 const RECENT_EVENTS_MAX: usize = 4096;
 /// How many records one page looks at, so that a filter that matches nothing can't hold a thread.
-const SCAN_RECORDS_MAX: usize = 50_000;
+const SCAN_RECORDS_MAX: usize = 16_384;
+/// What an event takes beside its text, roughly.
+const RECORD_BYTES: usize = 120;
 /// Gaps that are remembered apart; beyond it the oldest are merged.
 const GAPS_MAX: usize = 64;
 
@@ -101,6 +106,8 @@ pub struct EventPage {
     pub more: bool,
     /// Ask for those after this index for the next page; also where a page is empty because nothing in it passed.
     pub next_after: Option<Index>,
+    /// Of the newest ones: ask for those before this index for older ones; none where there are no older ones that pass.
+    pub next_before: Option<Index>,
     /// Indexes within the page's range whose events only other servers have.
     pub gaps: Vec<Gap>,
 }
@@ -113,6 +120,7 @@ pub struct Journal {
     shared: Arc<Mutex<Shared>>,
     /// How many gaps there are: wakes whoever fills them.
     gap_count: watch::Sender<usize>,
+    retention: Retention,
 }
 
 #[derive(Default)]
@@ -121,33 +129,90 @@ struct Shared {
     /// All records up to this index can be read from the database.
     written: u64,
     gaps: Vec<Gap>,
+    /// All events from this index on are kept, but for the gaps.
+    oldest: u64,
+    /// What stands where in the database.
+    blocks: Blocks,
+    /// A replay of the log writes events up to this index again.
+    replayed_to: u64,
 }
 
 impl Journal {
-    /// Opens the journal of a database.
+    /// Opens the journal of a database, which keeps as much as it usually does.
     ///
     /// # Errors
     /// Where what is stored can't be read.
     pub fn open(backend: Arc<dyn Backend>, writer: Writer) -> io::Result<Self> {
+        Self::open_keeping(backend, writer, Retention::default())
+    }
+
+    /// Opens the journal of a database.
+    ///
+    /// # Errors
+    /// Where what is stored can't be read.
+    pub fn open_keeping(backend: Arc<dyn Backend>, writer: Writer, retention: Retention) -> io::Result<Self> {
         let gaps = match backend.get(Family::Meta, META_GAPS)? {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
             None => Vec::new(),
         };
+        let oldest = match backend.get(Family::Meta, META_OLDEST)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
+            None => 0,
+        };
         let gap_count = watch::Sender::new(gaps.len());
         let shared = Shared {
             gaps,
+            oldest,
             ..Shared::default()
         };
-        Ok(Self {
+        let journal = Self {
             backend,
             writer,
             shared: Arc::new(Mutex::new(shared)),
             gap_count,
-        })
+            retention,
+        };
+        journal.load_blocks()?;
+        Ok(journal)
+    }
+
+    /// Takes in what is known of the stored events, and looks at those that came after it.
+    fn load_blocks(&self) -> io::Result<()> {
+        let mut blocks = Blocks::default();
+        let mut wrong = None;
+        self.backend.scan(Family::Meta, &block_key(0), &mut |key, value| {
+            if block_first(key).is_none() {
+                return false;
+            }
+            match rmp_serde::from_slice::<StoredBlock>(value) {
+                Ok(block) => blocks.load(block),
+                Err(error) => wrong = Some(io::Error::other(error)),
+            }
+            wrong.is_none()
+        })?;
+        wrong.map_or(Ok(()), Err)?;
+        let mut sealed = Vec::new();
+        let first = blocks.last().saturating_add(1);
+        self.scan(first, u64::MAX, &mut |record| {
+            let bytes = record.text.len() + RECORD_BYTES;
+            sealed.extend(blocks.add(&record, bytes, 0));
+            true
+        })?;
+        if !sealed.is_empty() {
+            let mut batch = Batch::default();
+            for block in sealed {
+                put_block(&mut batch, &block)?;
+            }
+            self.writer.write_lazily(batch, None);
+        }
+        let mut shared = self.lock();
+        shared.replayed_to = blocks.last();
+        shared.blocks = blocks;
+        Ok(())
     }
 
     /// Adds the events of one or more commands, in order. They can be read when this returns.
-    pub(crate) fn append(&self, records: Vec<EventRecord>) {
+    pub fn append(&self, records: Vec<EventRecord>) {
         let Some(last) = records.last().map(|record| record.index) else {
             return;
         };
@@ -155,7 +220,15 @@ impl Journal {
         let mut shared = self.lock();
         for record in records {
             match encode(&record) {
-                Ok(value) => batch.put(Family::Journal, &journal_key(record.index, record.sequence), value),
+                Ok(value) => {
+                    let (bytes, replayed_to) = (value.len(), shared.replayed_to);
+                    batch.put(Family::Journal, &journal_key(record.index, record.sequence), value);
+                    if let Some(block) = shared.blocks.add(&record, bytes, replayed_to)
+                        && let Err(error) = put_block(&mut batch, &block)
+                    {
+                        tracing::error!(%error, "a summary of events could not be encoded");
+                    }
+                }
                 Err(error) => tracing::error!(%error, index = record.index, "an event could not be encoded"),
             }
             shared.recent.push_back(Arc::new(record));
@@ -175,7 +248,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where it could not be written.
-    pub(crate) async fn sync(&self) -> io::Result<()> {
+    pub async fn sync(&self) -> io::Result<()> {
         self.writer.written(Batch::default(), Durability::Now).await
     }
 
@@ -187,7 +260,12 @@ impl Journal {
         if gap.first > gap.last {
             return Ok(());
         }
-        let batch = self.change_gaps(|gaps| {
+        let mut batch = Batch::default();
+        // No block reaches over a gap: what fills it lies between two.
+        if let Some(block) = self.lock().blocks.seal() {
+            put_block(&mut batch, &block)?;
+        }
+        batch.append(self.change_gaps(|gaps| {
             gaps.push(gap);
             gaps.sort_by_key(|gap| (gap.first, gap.last));
             while gaps.len() > GAPS_MAX {
@@ -197,7 +275,7 @@ impl Journal {
                 };
                 gaps.splice(..2, [merged]);
             }
-        })?;
+        })?);
         self.writer.written(batch, Durability::Now).await
     }
 
@@ -208,7 +286,7 @@ impl Journal {
     }
 
     /// How many gaps there are.
-    pub(crate) fn gap_count(&self) -> watch::Receiver<usize> {
+    pub fn gap_count(&self) -> watch::Receiver<usize> {
         self.gap_count.subscribe()
     }
 
@@ -219,16 +297,20 @@ impl Journal {
     /// Where they could not be written; the gap stays then.
     pub(crate) async fn fill(&self, range: Gap, records: Vec<EventRecord>) -> io::Result<()> {
         let mut batch = Batch::default();
-        for record in &records {
-            batch.put(
-                Family::Journal,
-                &journal_key(record.index, record.sequence),
-                encode(record)?,
-            );
+        let mut sized = Vec::with_capacity(records.len());
+        for record in records {
+            let value = encode(&record)?;
+            sized.push((record, value.len()));
+            let (record, _) = &sized[sized.len() - 1];
+            batch.put(Family::Journal, &journal_key(record.index, record.sequence), value);
+        }
+        if let Some(block) = self.lock().blocks.fill(&sized) {
+            put_block(&mut batch, &block)?;
         }
         // The events first: a crash between the two only asks for them again.
         self.writer.written(batch, Durability::Later).await?;
-        self.lock().insert(records);
+        self.lock()
+            .insert(sized.into_iter().map(|(record, _)| record).collect());
         let batch = self.change_gaps(|gaps| {
             *gaps = gaps.iter().flat_map(|gap| gap.without(range)).collect();
         })?;
@@ -262,32 +344,6 @@ impl Journal {
         last
     }
 
-    /// A page of the events that pass the filter, oldest first, at most `limit` (more only to keep one index together):
-    /// from `after` or `since_wall_ms` on, and the newest ones where neither is given.
-    ///
-    /// # Errors
-    /// Where what is stored can't be read.
-    pub fn read(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
-        if filter.after.is_none() && filter.since_wall_ms.is_none() {
-            return self.newest(filter, limit);
-        }
-        let after = filter.after.map_or(0, |after| after.0);
-        let mut page = PageBuilder::new(limit.max(1), filter);
-        let recent = self.recent();
-        let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
-        if after.saturating_add(1) < stored_to {
-            self.scan(Direction::From(after.saturating_add(1)), &mut |record| {
-                record.index < stored_to && page.take(&record)
-            })?;
-        }
-        for record in recent.iter().filter(|record| record.index > after) {
-            if page.full || !page.take(record) {
-                break;
-            }
-        }
-        Ok(page.finish(after, &self.lock().gaps))
-    }
-
     /// One event.
     ///
     /// # Errors
@@ -314,77 +370,52 @@ impl Journal {
         }
     }
 
-    fn newest(&self, filter: &EventFilter, limit: usize) -> io::Result<EventPage> {
-        let mut found: Vec<EventRecord> = Vec::new();
-        let recent = self.recent();
-        for record in recent.iter().rev() {
-            if found.len() < limit && filter.matches(record) {
-                found.push(EventRecord::clone(record));
-            }
-        }
-        if found.len() < limit {
-            let stored_to = recent.first().map_or(u64::MAX, |record| record.index);
-            let mut looked = 0;
-            self.scan(Direction::Back, &mut |record| {
-                looked += 1;
-                if record.index < stored_to && filter.matches(&record) {
-                    found.push(record);
-                }
-                found.len() < limit && looked < SCAN_RECORDS_MAX
-            })?;
-        }
-        found.reverse();
-        let first = found.first().map_or(0, |event| event.index);
-        let gaps = self
-            .lock()
-            .gaps
-            .iter()
-            .filter(|gap| gap.last >= first)
-            .copied()
-            .collect();
-        Ok(EventPage {
-            events: found,
-            more: false,
-            next_after: None,
-            gaps,
-        })
-    }
-
-    fn scan(&self, direction: Direction, visit: &mut dyn FnMut(EventRecord) -> bool) -> io::Result<()> {
+    /// Visits the stored events from one index to another, both included, until `visit` has enough.
+    fn scan(&self, first: u64, last: u64, visit: &mut dyn FnMut(EventRecord) -> bool) -> io::Result<()> {
         let mut wrong = None;
-        let mut each = |_: &[u8], value: &[u8]| match decode(value) {
-            Ok(record) => visit(record),
-            Err(error) => {
-                wrong = Some(error);
-                false
+        let mut each = |key: &[u8], value: &[u8]| {
+            if journal_id(key).is_ok_and(|(index, _)| index > last) {
+                return false;
+            }
+            match decode(value) {
+                Ok(record) => visit(record),
+                Err(error) => {
+                    wrong = Some(error);
+                    false
+                }
             }
         };
-        match direction {
-            Direction::From(index) => self.backend.scan(Family::Journal, &journal_key(index, 0), &mut each)?,
-            Direction::Back => self.backend.scan_back(Family::Journal, &mut each)?,
-        }
+        self.backend.scan(Family::Journal, &journal_key(first, 0), &mut each)?;
         wrong.map_or(Ok(()), Err)
     }
 
-    /// Drops the oldest events beyond [`EVENTS_MAX`]. Slow: for the thread that builds snapshots.
+    /// Drops the oldest events beyond what is to be kept.
     ///
     /// # Errors
-    /// Where what is stored can't be read.
+    /// Where the note of it can't be made.
     pub(crate) fn trim(&self) -> io::Result<()> {
-        let mut kept = 0;
-        let mut end = None;
-        self.backend.scan_back(Family::Journal, &mut |key, _| {
-            kept += 1;
-            if kept > EVENTS_MAX {
-                end = journal_id(key).ok();
-            }
-            kept <= EVENTS_MAX
-        })?;
-        if let Some((index, _)) = end {
-            let mut batch = Batch::default();
-            batch.delete_range(Family::Journal, &journal_key(0, 0), &journal_key(index, 0));
-            self.writer.write_lazily(batch, None);
+        let mut shared = self.lock();
+        let Some((blocks, oldest)) = shared.blocks.trim(self.retention) else {
+            return Ok(());
+        };
+        // Told before it is so: no reader may believe that it has read what is being deleted.
+        shared.oldest = shared.oldest.max(oldest);
+        drop(shared);
+        let mut batch = Batch::default();
+        batch.put(
+            Family::Meta,
+            META_OLDEST,
+            serde_json::to_vec(&oldest).map_err(io::Error::other)?,
+        );
+        for first in blocks {
+            let key = block_key(first);
+            batch.delete_range(Family::Meta, &key, &block_key(first + 1));
         }
+        batch.delete_range(Family::Journal, &journal_key(0, 0), &journal_key(oldest, 0));
+        self.writer.write_lazily(batch, None);
+        // What nobody keeps need not be asked for.
+        let gaps = self.change_gaps(|gaps| gaps.retain(|gap| gap.last >= oldest))?;
+        self.writer.write_lazily(gaps, None);
         Ok(())
     }
 
@@ -425,9 +456,10 @@ impl Shared {
     }
 }
 
-enum Direction {
-    From(u64),
-    Back,
+fn put_block(batch: &mut Batch, block: &StoredBlock) -> io::Result<()> {
+    let value = rmp_serde::to_vec_named(block).map_err(io::Error::other)?;
+    batch.put(Family::Meta, &block_key(block.first()), value);
+    Ok(())
 }
 
 fn encode(record: &EventRecord) -> io::Result<Bytes> {

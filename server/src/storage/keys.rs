@@ -19,8 +19,26 @@ pub const META_PURGED: &[u8] = b"purged";
 pub const META_IDENTITY: &[u8] = b"identity";
 /// Ranges of command indexes whose events this server never saw.
 pub const META_GAPS: &[u8] = b"journal-gaps";
+/// The first index whose events the journal still keeps, where it has dropped some.
+pub const META_OLDEST: &[u8] = b"journal-oldest";
 /// The lease whose Raft timers this server starts with, in milliseconds, big-endian.
 pub const META_LEASE: &[u8] = b"lease-ms";
+
+/// What a block of the journal is called before its first index.
+const META_BLOCK: &[u8] = b"journal-block:";
+
+/// Key of what is known of a block of events, by its first index.
+#[must_use]
+pub fn block_key(first: u64) -> Vec<u8> {
+    [META_BLOCK, &first.to_be_bytes()].concat()
+}
+
+/// The first index of a block's key; none for other keys.
+#[must_use]
+pub fn block_first(key: &[u8]) -> Option<u64> {
+    let bytes: [u8; 8] = key.strip_prefix(META_BLOCK)?.try_into().ok()?;
+    Some(u64::from_be_bytes(bytes))
+}
 
 /// Key of a log entry.
 #[must_use]

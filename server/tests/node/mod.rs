@@ -298,6 +298,7 @@ fn problem(code: &str) -> Response {
         detail: "as the test wants it".to_owned(),
         leader: None,
         nearest: None,
+        oldest: None,
         errors: Vec::new(),
     };
     (StatusCode::CONFLICT, Json(problem)).into_response()

@@ -22,6 +22,16 @@ pub struct Load {
 }
 
 impl Cluster {
+    /// Begins to watch the cluster as a program of a user would, for I19 at the end.
+    ///
+    /// # Errors
+    /// Where the present state does not come in time.
+    pub fn subscribe(&mut self) -> anyhow::Result<()> {
+        let servers = self.nodes.iter().filter(|node| node.is_server()).map(Node::api);
+        self.subscriber = Some(Subscriber::start("subscriber", &servers.collect::<Vec<_>>())?);
+        Ok(())
+    }
+
     /// Starts a load on every server; the attributes are those of this node.
     ///
     /// # Errors

@@ -191,6 +191,7 @@ impl Settings {
             on_fatal: FatalAction::Keep,
             snapshot_entries: self.snapshot_entries,
             kept_entries: self.kept_entries,
+            journal: Default::default(),
         }
     }
 }

@@ -223,6 +223,8 @@ impl Target for ApiRequest {
             "packages",
             "groups",
             "events",
+            "watch?resource=*",
+            "Last-Event-ID: 1\n",
             "config",
             "plan",
             "members",

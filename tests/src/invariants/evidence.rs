@@ -10,6 +10,7 @@ use client::wire::event::{Event, Events};
 use server::daemon::recording::Line;
 
 use super::reason_left;
+use super::seen_once::Told;
 use super::sight::{Cut, Ended, ProcessSight, Quiet, Sight, StateSight};
 use super::target::Target;
 use super::watcher::Seen;
@@ -41,6 +42,8 @@ pub struct Evidence {
     pub journals: BTreeMap<String, Vec<Event>>,
     /// Up to this index the journals were read before the programs' records were: what they tell must be in those.
     pub told_until: u64,
+    /// What subscribers were told.
+    pub told: Vec<Told>,
     /// What servers said of themselves.
     pub sights: Vec<Sight>,
     /// Committed states.

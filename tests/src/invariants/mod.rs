@@ -25,6 +25,7 @@ pub(crate) mod planted;
 pub mod quorum_loss;
 pub mod reason_left;
 pub mod replicas_agree;
+pub mod seen_once;
 pub mod sight;
 pub mod single_active;
 pub mod takeover_waits;
@@ -41,6 +42,7 @@ use client::wire::event::Event;
 
 pub use evidence::Evidence;
 pub use findings::Findings;
+pub use seen_once::Told;
 pub use sight::{Cut, Ended, ProcessSight, Quiet, Sight, StateSight};
 pub use target::Target;
 pub use verdict::{Checked, Verdict, Violation};
@@ -89,6 +91,8 @@ pub fn check_all(evidence: &Evidence) -> Verdict {
     verdict.note("I18", "ends of processes", reason_left::check(&evidence.ended));
     let told_until = events.partition_point(|event| event.index <= evidence.told_until);
     let told = journal_is_true::check(&evidence.records, &seen, &events[..told_until], events);
+    let subscribed = seen_once::check(&evidence.told, events);
+    verdict.note("I19", "events told to subscribers", subscribed);
     verdict.note("I20", "activations in the journal", told);
     let tested = journal_is_true::check_tests(&evidence.records, &events[..told_until]);
     verdict.note("I20", "tests in the journal", tested);

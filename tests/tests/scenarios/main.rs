@@ -32,6 +32,7 @@ mod same_name;
 mod together;
 mod two_nodes_and_witness;
 mod unknown_names;
+mod watch;
 mod wiped_disk;
 
 /// A hot-standby pair of the test program on n1 and n2.

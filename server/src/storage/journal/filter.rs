@@ -15,9 +15,9 @@ pub struct EventFilter {
     pub since_wall_ms: Option<u64>,
     /// Only those up to this wall time.
     pub until_wall_ms: Option<u64>,
-    /// Only this resource; `*` stands for any characters.
-    pub resource: Option<String>,
-    /// Only this kind.
+    /// Only resources that match one of these; `*` stands for any characters. Empty: any.
+    pub resources: Vec<String>,
+    /// Only this kind: of event (`promoted`), or of resource (`package`).
     pub kind: Option<String>,
     /// Only this node.
     pub node: Option<String>,
@@ -28,12 +28,19 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
+    /// Whether what concerns this resource may pass.
+    #[must_use]
+    pub fn wants(&self, resource: &str) -> bool {
+        self.resources.is_empty() || self.resources.iter().any(|glob| glob_matches(glob, resource))
+    }
+
     /// Whether a record passes.
     pub(super) fn matches(&self, record: &EventRecord) -> bool {
-        self.resource
-            .as_ref()
-            .is_none_or(|glob| glob_matches(glob, &record.resource))
-            && self.kind.as_ref().is_none_or(|kind| *kind == record.kind)
+        self.wants(&record.resource)
+            && self
+                .kind
+                .as_ref()
+                .is_none_or(|kind| *kind == record.kind || resource_kind(&record.resource) == kind)
             && self.node.as_ref().is_none_or(|node| record.node.as_ref() == Some(node))
             && self
                 .severity
@@ -49,7 +56,12 @@ impl EventFilter {
     }
 }
 
-fn rank(severity: &str) -> u8 {
+/// The word before the colon.
+pub(super) fn resource_kind(resource: &str) -> &str {
+    resource.split_once(':').map_or(resource, |(kind, _)| kind)
+}
+
+pub(super) fn rank(severity: &str) -> u8 {
     match severity {
         "error" => 2,
         "warning" => 1,
@@ -58,7 +70,7 @@ fn rank(severity: &str) -> u8 {
 }
 
 /// `*` stands for any characters; everything else for itself.
-fn glob_matches(glob: &str, text: &str) -> bool {
+pub(super) fn glob_matches(glob: &str, text: &str) -> bool {
     let mut pieces = glob.split('*');
     let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else {
         return false;

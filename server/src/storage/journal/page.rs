@@ -58,6 +58,7 @@ impl<'a> PageBuilder<'a> {
             events: self.events,
             more: self.full,
             next_after,
+            next_before: None,
             gaps,
         }
     }

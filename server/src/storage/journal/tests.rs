@@ -3,7 +3,7 @@
 use super::*;
 use crate::storage::{Database, Fatal, FatalAction};
 
-fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
+pub(super) fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
     EventRecord {
         index,
         sequence,
@@ -18,7 +18,7 @@ fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
     }
 }
 
-fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
+pub(super) fn journal(folder: &std::path::Path) -> (Journal, Arc<Database>, Writer) {
     let database = Arc::new(Database::open(folder).unwrap());
     let writer = Writer::start(database.clone(), Fatal::new(folder, FatalAction::Keep)).unwrap();
     (
@@ -69,7 +69,7 @@ fn pages_keep_an_index_together_and_go_on_where_they_ended() {
     assert_eq!(journal.event(3, 0).unwrap(), None);
     let glob = EventFilter {
         after: Some(Index(0)),
-        resource: Some("*p0".to_owned()),
+        resources: vec!["*p0".to_owned()],
         ..EventFilter::default()
     };
     assert_eq!(journal.read(&glob, 10).unwrap().events.len(), 3);
@@ -158,4 +158,151 @@ fn what_is_left_of_a_gap() {
     assert_eq!(left(7, 8), [(5, 6), (9, 10)]);
     assert_eq!(left(5, 10), []);
     assert_eq!(left(8, 20), [(5, 7)]);
+}
+
+/// Some thousands of events, in blocks, of which every hundredth concerns n7.
+fn many(journal: &Journal, from: u64, to: u64) {
+    for index in from..=to {
+        let rare = index % 3000 == 7;
+        journal.append(vec![EventRecord {
+            resource: if rare {
+                "node:n7".to_owned()
+            } else {
+                format!("package:p{}", index % 5)
+            },
+            kind: if rare {
+                "node-lost".to_owned()
+            } else {
+                "placed".to_owned()
+            },
+            node: rare.then(|| "n7".to_owned()),
+            severity: if rare { "error".to_owned() } else { "info".to_owned() },
+            ..record(index, 0, "text")
+        }]);
+    }
+}
+
+fn indexes(page: &EventPage) -> Vec<u64> {
+    page.events.iter().map(|event| event.index).collect()
+}
+
+#[tokio::test]
+async fn rare_events_are_found_by_every_field_forward_and_backward_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, database, writer) = journal(folder.path());
+    many(&first, 1, 20_000);
+    first.sync().await.unwrap();
+    let expected: Vec<u64> = (0..7).map(|it| it * 3000 + 7).collect();
+    let check = |journal: &Journal| {
+        for filter in [
+            EventFilter {
+                resources: vec!["node:*".to_owned()],
+                ..EventFilter::default()
+            },
+            EventFilter {
+                kind: Some("node-lost".to_owned()),
+                ..EventFilter::default()
+            },
+            EventFilter {
+                kind: Some("node".to_owned()),
+                ..EventFilter::default()
+            },
+            EventFilter {
+                node: Some("n7".to_owned()),
+                ..EventFilter::default()
+            },
+            EventFilter {
+                severity: Some("warning".to_owned()),
+                ..EventFilter::default()
+            },
+        ] {
+            assert_eq!(indexes(&journal.read(&filter, 100).unwrap()), expected, "{filter:?}");
+            let from_start = EventFilter {
+                after: Some(Index(0)),
+                ..filter.clone()
+            };
+            assert_eq!(
+                indexes(&journal.read(&from_start, 100).unwrap()),
+                expected,
+                "{filter:?}"
+            );
+            // Page by page, from the newest backward.
+            let (mut all, mut before) = (Vec::new(), None);
+            loop {
+                let page = journal
+                    .read(
+                        &EventFilter {
+                            before,
+                            ..filter.clone()
+                        },
+                        2,
+                    )
+                    .unwrap();
+                all.splice(0..0, indexes(&page));
+                before = page.next_before;
+                if before.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(all, expected, "{filter:?}");
+        }
+        let times = EventFilter {
+            since_wall_ms: Some(1000 + 9000),
+            until_wall_ms: Some(1000 + 9002),
+            ..EventFilter::default()
+        };
+        assert_eq!(indexes(&journal.read(&times, 100).unwrap()), [9000, 9001, 9002]);
+    };
+    check(&first);
+    writer.stop();
+    drop((first, database));
+    let (again, _, writer) = journal(folder.path());
+    check(&again);
+    // The log is replayed from the last snapshot on, and then goes on.
+    many(&again, 19_000, 21_500);
+    let all = EventFilter {
+        after: Some(Index(18_990)),
+        ..EventFilter::default()
+    };
+    assert_eq!(
+        indexes(&again.read(&all, 10_000).unwrap()),
+        (18_991..=21_500).collect::<Vec<_>>()
+    );
+    writer.stop();
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_bounds_goes_and_is_told_to_be_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Arc::new(Database::open(folder.path()).unwrap());
+    let writer = Writer::start(database.clone(), Fatal::new(folder.path(), FatalAction::Keep)).unwrap();
+    let retention = Retention {
+        age: std::time::Duration::from_secs(3),
+        bytes: u64::MAX,
+    };
+    let journal = Journal::open_keeping(database.clone(), writer.clone(), retention).unwrap();
+    many(&journal, 1, 8_000);
+    journal.sync().await.unwrap();
+    journal.trim().unwrap();
+    let oldest = journal.oldest();
+    // One event a millisecond: three seconds are three thousand, and whole blocks only are dropped.
+    assert!((3_000..=5_000).contains(&oldest), "{oldest}");
+    let all = EventFilter {
+        after: Some(Index(0)),
+        ..EventFilter::default()
+    };
+    assert_eq!(
+        journal.follow(oldest - 2, 8_000, &all, 5).unwrap(),
+        Tail::Forgotten { oldest }
+    );
+    assert!(matches!(
+        journal.follow(oldest - 1, 8_000, &all, 5).unwrap(),
+        Tail::Events { .. }
+    ));
+    journal.sync().await.unwrap();
+    drop(journal);
+    let again = Journal::open_keeping(database, writer.clone(), retention).unwrap();
+    assert_eq!(again.oldest(), oldest);
+    assert_eq!(indexes(&again.read(&all, 1).unwrap()), [oldest]);
+    writer.stop();
 }
