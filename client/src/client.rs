@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
+use crate::target::{path, target};
 use crate::transport::{PATIENCE, Payload, Request, Transport};
 use crate::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance, SetMode};
 use crate::wire::definition::Config;
-use crate::wire::error::Problem;
 use crate::wire::event::Events;
 use crate::wire::node::{Attributes, Node, Nodes};
 use crate::wire::package::{Explanation, Group, Groups, Package, Packages};
@@ -450,52 +450,4 @@ fn json<T: Serialize + ?Sized>(body: &T) -> Result<Payload, ClientError> {
     serde_json::to_vec(body)
         .map(Payload::Json)
         .map_err(|error| ClientError::Setup(error.to_string()))
-}
-
-/// A path with the fields of a query behind it; a list's field comes once for each of its members.
-pub(crate) fn target(path: &str, query: &impl Serialize) -> Result<String, ClientError> {
-    let fields = serde_json::to_value(query).map_err(|error| ClientError::Setup(error.to_string()))?;
-    let mut target = path.to_owned();
-    for (key, value) in fields.as_object().into_iter().flatten() {
-        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        for value in values {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            target.push(if target.contains('?') { '&' } else { '?' });
-            target.push_str(&format!("{key}={}", encoded(&value)));
-        }
-    }
-    Ok(target)
-}
-
-/// A path of segments, each escaped. `.` and `..` would be taken for steps of the path, so they name nothing.
-fn path(segments: &[&str]) -> Result<String, ClientError> {
-    let mut path = String::new();
-    for segment in segments {
-        if matches!(*segment, "" | "." | "..") {
-            return Err(ClientError::Refused(Box::new(Problem {
-                kind: "about:blank".to_owned(),
-                title: "Not Found".to_owned(),
-                status: 404,
-                code: "not_found".to_owned(),
-                detail: format!("{segment:?} is not a name"),
-                leader: None,
-                nearest: None,
-                oldest: None,
-                errors: Vec::new(),
-            })));
-        }
-        path.push('/');
-        path.push_str(&encoded(segment));
-    }
-    Ok(path)
-}
-
-/// Percent-encoding of everything but letters, digits, `-`, `.`, `_` and `~`.
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }

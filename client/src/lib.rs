@@ -12,6 +12,7 @@ mod error;
 pub mod file;
 mod nearest;
 mod sse;
+mod target;
 mod transport;
 mod watch;
 pub mod wire;

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::client::{Client, target};
+use crate::client::Client;
 use crate::error::ClientError;
 use crate::sse::{Message, Reader};
+use crate::target::target;
 use crate::transport::Streamed;
 use crate::wire::event::Event;
 use crate::wire::watch::{self, Current, Forgotten, WatchedState};

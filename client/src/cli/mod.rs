@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done; 1 refused or failed; 2 usage; 3
 //! no server could be reached; 4 timed out, or unknown whether it was done; 5 no quorum.
 
+mod actions;
 mod apply;
 mod change;
 mod devnodes;
@@ -31,6 +32,7 @@ use crate::client::Maintained;
 use crate::dev::Runtime;
 use crate::wire::duration::DurationText;
 use crate::wire::plan::PlanRequest;
+pub use actions::MembersAction;
 use change::ChangeOptions;
 use failure::Failure;
 use screen::Screen;
@@ -269,24 +271,6 @@ pub enum Command {
     StartNode {
         /// The node.
         node: String,
-    },
-}
-
-/// What can be done with the servers of the Raft group.
-#[derive(Clone, Debug, Subcommand)]
-#[allow(
-    missing_docs,
-    reason = "the comments are the help texts, and flattened options bring their own"
-)]
-pub enum MembersAction {
-    /// List them.
-    List,
-    /// Take one out for good: its id is never used again.
-    Remove {
-        /// Its node's name.
-        name: String,
-        #[command(flatten)]
-        options: change::AskOptions,
     },
 }
 

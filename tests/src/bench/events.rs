@@ -90,105 +90,8 @@ fn measure(directory: &std::path::Path, events: u64, runs: usize, before: &serde
     let journal = Journal::open_keeping(database.clone(), writer.clone(), retention)?;
     let opened = began.elapsed();
 
-    let any = EventFilter::default;
-    let middle = BEGIN_MS + events / 2 * STEP_MS;
-    let questions: Vec<(&str, EventFilter)> = vec![
-        ("newest", any()),
-        (
-            "after the middle",
-            EventFilter {
-                after: Some(Index(events / 2)),
-                ..any()
-            },
-        ),
-        (
-            "before the middle",
-            EventFilter {
-                before: Some(Index(events / 2)),
-                ..any()
-            },
-        ),
-        (
-            "since the middle",
-            EventFilter {
-                since_wall_ms: Some(middle),
-                ..any()
-            },
-        ),
-        (
-            "a minute in the middle",
-            EventFilter {
-                since_wall_ms: Some(middle),
-                until_wall_ms: Some(middle + 60_000),
-                ..any()
-            },
-        ),
-        (
-            "resource, common",
-            EventFilter {
-                resources: vec!["package:p7".to_owned()],
-                ..any()
-            },
-        ),
-        (
-            "resource, rare",
-            EventFilter {
-                resources: vec!["package:rare".to_owned()],
-                ..any()
-            },
-        ),
-        (
-            "resource, glob",
-            EventFilter {
-                resources: vec!["package:ra*".to_owned()],
-                ..any()
-            },
-        ),
-        (
-            "resource, none such",
-            EventFilter {
-                resources: vec!["package:none".to_owned()],
-                ..any()
-            },
-        ),
-        (
-            "kind, rare",
-            EventFilter {
-                kind: Some("gave-up".to_owned()),
-                ..any()
-            },
-        ),
-        (
-            "node, rare",
-            EventFilter {
-                node: Some("n-rare".to_owned()),
-                ..any()
-            },
-        ),
-        (
-            "severity",
-            EventFilter {
-                severity: Some("error".to_owned()),
-                ..any()
-            },
-        ),
-        (
-            "text, common",
-            EventFilter {
-                text: Some("epoch".to_owned()),
-                ..any()
-            },
-        ),
-        (
-            "text, none such (a part is looked at)",
-            EventFilter {
-                text: Some("nothing like it".to_owned()),
-                ..any()
-            },
-        ),
-    ];
     let (mut cells, mut rows) = (Vec::new(), Vec::new());
-    for (name, filter) in questions {
+    for (name, filter) in questions(events) {
         let (mut took, mut page) = (Vec::new(), None);
         for _ in 0..runs {
             let began = Instant::now();
@@ -224,6 +127,45 @@ fn measure(directory: &std::path::Path, events: u64, runs: usize, before: &serde
         "opened_ms": u64::try_from(opened.as_millis())?, "before": before, "after": machine(), "rows": rows,
     });
     save("events", &report)
+}
+
+/// What is asked, and what it is called.
+fn questions(events: u64) -> Vec<(&'static str, EventFilter)> {
+    let middle = BEGIN_MS + events / 2 * STEP_MS;
+    let ask = |name, change: fn(&mut EventFilter, u64, u64)| {
+        let mut filter = EventFilter::default();
+        change(&mut filter, events / 2, middle);
+        (name, filter)
+    };
+    vec![
+        ask("newest", |_, _, _| {}),
+        ask("after the middle", |it, index, _| it.after = Some(Index(index))),
+        ask("before the middle", |it, index, _| it.before = Some(Index(index))),
+        ask("since the middle", |it, _, at| it.since_wall_ms = Some(at)),
+        ask("a minute in the middle", |it, _, at| {
+            it.since_wall_ms = Some(at);
+            it.until_wall_ms = Some(at + 60_000);
+        }),
+        ask("resource, common", |it, _, _| {
+            it.resources = vec!["package:p7".to_owned()]
+        }),
+        ask("resource, rare", |it, _, _| {
+            it.resources = vec!["package:rare".to_owned()]
+        }),
+        ask("resource, glob", |it, _, _| {
+            it.resources = vec!["package:ra*".to_owned()]
+        }),
+        ask("resource, none such", |it, _, _| {
+            it.resources = vec!["package:none".to_owned()]
+        }),
+        ask("kind, rare", |it, _, _| it.kind = Some("gave-up".to_owned())),
+        ask("node, rare", |it, _, _| it.node = Some("n-rare".to_owned())),
+        ask("severity", |it, _, _| it.severity = Some("error".to_owned())),
+        ask("text, common", |it, _, _| it.text = Some("epoch".to_owned())),
+        ask("text, none such (a part is looked at)", |it, _, _| {
+            it.text = Some("nothing like it".to_owned())
+        }),
+    ]
 }
 
 fn directory_bytes(directory: &std::path::Path) -> anyhow::Result<u64> {
