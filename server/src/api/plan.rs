@@ -3,6 +3,7 @@
 use axum::extract::State;
 use client::wire::control::MOVES_DEFAULT;
 use client::wire::plan::{Plan, PlanRequest};
+use serde_json::Value;
 use statemachine::command::{Command, Maintained, Wish};
 use statemachine::id::{NodeName, PackageName};
 use statemachine::state::State as Cluster;
@@ -13,12 +14,27 @@ use super::{Answered, Api, ApiError, Body, ReadQuery, Reply, WithoutQuorum, conf
 const CHANGES_MAX: usize = 100;
 
 /// `POST /v1/plan`.
-pub async fn plan(State(api): State<Api>, Body(request): Body<PlanRequest>) -> Answered<Plan> {
+pub async fn plan(State(api): State<Api>, Body(request): Body<Value>) -> Answered<Plan> {
+    let request = read(request)?;
     let view = api.view(&ReadQuery::default(), WithoutQuorum::Stale).await?;
     let state = &view.state;
     let commands = commands(state, request)?;
     let preview = statemachine::preview(state, &commands).map_err(convert::refusal)?;
     Ok(Reply::ok(state.applied(), convert::plan(state, preview)))
+}
+
+/// A number would be taken for the place of a change among all that there are.
+fn read(request: Value) -> Result<PlanRequest, ApiError> {
+    if !is_named(&request) {
+        let detail = "the body: `change` is the name of a change, such as \"apply\" or \"drain\"";
+        return Err(ApiError::malformed(detail));
+    }
+    serde_json::from_value(request).map_err(|error| ApiError::malformed(format!("the body: {error}")))
+}
+
+fn is_named(request: &Value) -> bool {
+    let several = request.get("changes").and_then(Value::as_array);
+    request.get("change").is_none_or(Value::is_string) && several.is_none_or(|all| all.iter().all(is_named))
 }
 
 fn commands(state: &Cluster, request: PlanRequest) -> Result<Vec<Command>, ApiError> {
@@ -123,4 +139,26 @@ fn node_name(state: &Cluster, name: &str) -> Result<NodeName, ApiError> {
 
 fn package_name(state: &Cluster, name: &str) -> Result<PackageName, ApiError> {
     packages::find(state, name).map(|package| package.spec.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_goes_by_its_name_alone() {
+        let fine = serde_json::json!({ "change": "fail", "node": "n1" });
+        let nested = |change: Value| serde_json::json!({ "change": "several", "changes": [change] });
+        assert!(read(fine.clone()).is_ok());
+        assert!(read(nested(fine)).is_ok());
+        let numbered = serde_json::json!({ "change": 1, "node": "n1" });
+        for refused in [
+            numbered.clone(),
+            nested(numbered),
+            Value::Null,
+            serde_json::json!({ "change": null }),
+        ] {
+            assert!(read(refused.clone()).is_err(), "{refused}");
+        }
+    }
 }

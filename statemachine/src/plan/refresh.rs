@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 use crate::draft::{Cause, Draft};
 use crate::group::{Group, Ownership};
 use crate::id::{GroupIx, PackageIx};
-use crate::package::{Instance, Package};
+use crate::package::Package;
+use crate::plan::place;
+use crate::plan::standby::{occupied, wanted};
+use crate::plan::takeover::wants_start;
 use crate::reason::Reason;
 use crate::reload::{self, Refresh};
 use crate::state::State;
@@ -62,10 +65,19 @@ fn perform(draft: &mut Draft<'_>, number: PackageIx, refresh: Refresh) {
     }
 }
 
-/// Whether every other member of a group is ready or has no instance.
+/// Whether every other member of a group is ready, or has no instance and is not about to have one.
 fn others_are_settled(state: &State, group: &Group, active: PackageIx) -> bool {
-    state
-        .group_members(group)
-        .filter(|(number, _)| *number != active)
-        .all(|(_, package)| package.instance.as_ref().is_none_or(Instance::is_ready))
+    let mut others = state.group_members(group).filter(|(number, _)| *number != active);
+    others.all(|(number, package)| match &package.instance {
+        Some(instance) => instance.is_ready(),
+        None => !comes_back(state, group, number, package),
+    })
+}
+
+/// Whether a member has ended in order to start again, and will in this very entry.
+fn comes_back(state: &State, group: &Group, number: PackageIx, package: &Package) -> bool {
+    package.prefer.is_some()
+        && wants_start(package)
+        && occupied(state, group) < wanted(group)
+        && place::choose(state, number).is_some()
 }
