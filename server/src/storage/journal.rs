@@ -233,6 +233,8 @@ impl Journal {
             }
             shared.recent.push_back(Arc::new(record));
         }
+        // The writer's thread may wait for this lock, and its queue may be full.
+        drop(shared);
         let later = Arc::clone(&self.shared);
         let done = move |outcome: io::Result<()>| {
             if outcome.is_ok() {
