@@ -23,7 +23,7 @@ const FILLS: [u64; 2] = [70, 103];
 const FAILURES: u64 = 100;
 const FAILURES_FULL: u64 = 20;
 /// The most packages with no room at all that are planned without being asked for.
-const FULL_MAX: u64 = 10_000;
+const FULL_MAX: u64 = 100_000;
 /// Sizes, as packages and nodes.
 const SIZES: [(u64, u64); 4] = [(1_000, 32), (10_000, 1_000), (100_000, 10_000), (1_000_000, 10_000)];
 /// Pacemaker's own sizes.
