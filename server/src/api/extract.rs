@@ -62,6 +62,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let bytes = read(request).await?;
         let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        // A list would be taken for the fields of an object in their order.
+        if text.trim_ascii_start().first() == Some(&b'[') {
+            return Err(ApiError::malformed("the body: a list where an object is expected"));
+        }
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|error| ApiError::malformed(format!("the body: {error}")))
