@@ -133,6 +133,14 @@ pub(crate) fn small(amount: u64) -> i32 {
     i32::try_from(amount).unwrap_or(i32::MAX)
 }
 
+/// A load as a small number. The largest one stands for rooms above all loads, so that every load is below it.
+pub(crate) fn small_load(amount: u64) -> i32 {
+    small(amount).min(SMALL_LOAD_MAX)
+}
+
+/// Loads from here on are all the same as small numbers.
+const SMALL_LOAD_MAX: i32 = i32::MAX.saturating_sub(1);
+
 /// Which room is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
@@ -159,8 +167,7 @@ impl Page {
         };
         let mut could = [true; PAGE];
         for (load, rooms) in load.0.iter().zip(rooms).filter(|(load, _)| **load > 0) {
-            // The largest small number stands for larger ones too.
-            let load = small(*load).min(i32::MAX.saturating_sub(1));
+            let load = small_load(*load);
             for (could, room) in could.iter_mut().zip(rooms) {
                 *could &= load < *room;
             }
@@ -289,7 +296,7 @@ impl Rooms {
     /// are not among the special ones, which are in order. All others that may be in the way are handed out.
     pub(crate) fn count_full(&self, load: Loads, special: &[NodeIx], mut other: impl FnMut(NodeIx)) -> u32 {
         let mut full: u32 = 0;
-        let exact = load.0.iter().all(|load| small(*load) < i32::MAX.saturating_sub(1));
+        let exact = load.0.iter().all(|load| small_load(*load) < SMALL_LOAD_MAX);
         for (first, _, page) in self.pages() {
             let after = special.partition_point(|node| node.0 < first);
             let is_special = special

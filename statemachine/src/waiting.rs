@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::id::PackageIx;
 use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::Rank;
-use crate::room::{is_below, small};
+use crate::room::{is_below, small, small_load};
 use crate::state::{State, Unit};
 
 /// Units of a page at most: what the first write after a clone copies. A full page is split.
@@ -52,8 +52,7 @@ impl Page {
             let known = units.map(|amount| match amount {
                 // Whoever needs nothing fits where nothing is left.
                 None | Some(0) => -1,
-                // The largest small number stands for a room above all needs.
-                Some(amount) => small(amount).min(i32::MAX.saturating_sub(1)),
+                Some(amount) => small_load(amount),
             });
             let rest = core::iter::repeat(i32::MAX);
             for (to, from) in needs.iter_mut().zip(known.chain(rest)) {
@@ -201,16 +200,11 @@ impl PartialEq for Waiting {
 
 /// What a unit needs at least to have one more of its packages somewhere; none where all have an instance.
 pub(crate) fn needs(state: &State, unit: Unit) -> Option<Loads> {
-    let (single, group) = match unit {
-        Unit::Package(package) => (Some(package), None),
-        Unit::Group(group) => (None, state.group_at(group)),
-    };
-    let members = group.into_iter().flat_map(|group| group.members.iter().copied());
     let idle = |number: PackageIx| {
         let package = state.package_at(number)?;
         package.instance.is_none().then_some(package.load)
     };
-    let mut idle = single.into_iter().chain(members).filter_map(idle).peekable();
+    let mut idle = state.members_of(unit).into_iter().filter_map(idle).peekable();
     idle.peek()?;
     Some(least(idle))
 }

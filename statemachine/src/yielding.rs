@@ -6,7 +6,8 @@
 //! steps know loads alone. What else stands in the way (conditions, together groups, maintenance) can only make a node
 //! dearer, so that a step is a bound, and whoever takes a node looks at it exactly.
 //!
-//! Derived from the rows of nodes and packages, so it is no part of a snapshot.
+//! Derived from the rows of nodes and packages, so it is no part of a snapshot. Whatever changes a node's room marks it, and so
+//! does what changes how a package stands.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,7 +15,7 @@ use alloc::vec::Vec;
 use crate::id::NodeIx;
 use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::Importance;
-use crate::plan::evict::standing;
+use crate::plan::evict::occupants;
 use crate::room::is_below;
 use crate::state::State;
 use crate::store::table::place;
@@ -61,6 +62,8 @@ struct Row {
 #[derive(Clone, Debug)]
 pub(crate) struct Yielding {
     pages: Arc<Vec<Arc<Page>>>,
+    /// Nodes whose steps may be others by now; none between entries.
+    stale: Vec<NodeIx>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +86,14 @@ impl Yielding {
     pub(crate) fn new() -> Self {
         Self {
             pages: Arc::new(Vec::new()),
+            stale: Vec::new(),
+        }
+    }
+
+    /// Has a node looked at again before the next search.
+    pub(crate) fn mark(&mut self, node: NodeIx) {
+        if self.stale.last() != Some(&node) {
+            self.stale.push(node);
         }
     }
 
@@ -189,13 +200,9 @@ impl Row {
         let Some(node) = state.node_at(number).filter(|node| node.takes_packages()) else {
             return Self::default();
         };
-        let there = node.instances.iter().chain(&node.claims);
-        let mut yielding: Vec<(Importance, Loads)> = there
-            .filter_map(|number| {
-                let package = state.package_at(*number)?;
-                let (importance, load, settled) = standing(package)?;
-                (settled && package.spec.preemptible).then_some((importance, load))
-            })
+        let mut yielding: Vec<(Importance, Loads)> = occupants(state, node)
+            .filter(|occupant| occupant.yields)
+            .map(|occupant| (occupant.importance, occupant.load))
             .collect();
         yielding.sort_by(|a, b| b.cmp(a));
         let mut row = Self::default();
@@ -228,16 +235,9 @@ impl Row {
 }
 
 impl State {
-    /// Brings the steps up to date of all nodes that were written since the last time, or whose packages were.
+    /// Brings the steps of all marked nodes up to date.
     pub(crate) fn refresh_yielding(&mut self) {
-        let mut nodes: Vec<NodeIx> = self.nodes.take_written().into_iter().map(NodeIx).collect();
-        for number in self.packages.take_written() {
-            let Some(package) = self.packages.get(number) else {
-                continue;
-            };
-            nodes.extend(package.instance.as_ref().map(|instance| instance.node));
-            nodes.extend(package.claim);
-        }
+        let mut nodes = core::mem::take(&mut self.yielding.stale);
         nodes.sort();
         nodes.dedup();
         for node in nodes {
@@ -248,9 +248,9 @@ impl State {
 
     /// The first node whose steps are not what its row and its packages' say.
     pub(crate) fn stale_yielding(&self) -> Option<NodeIx> {
-        let nodes = self.nodes.iter().map(|(number, _)| NodeIx(number));
-        nodes
-            .into_iter()
+        self.nodes
+            .iter()
+            .map(|(number, _)| NodeIx(number))
             .find(|node| self.yielding.get(*node) != Row::of(self, *node))
     }
 }

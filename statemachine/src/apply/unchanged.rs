@@ -122,8 +122,8 @@ fn of_definitions(state: &State, changes: &[ConfigChange]) -> (String, Index) {
 /// Anything at all: what is asked of the whole cluster touches everything in it.
 fn of_cluster(state: &State) -> Index {
     let own = state.cluster().map(|cluster| cluster.config_index.max(cluster.acted));
-    let packages = state.packages().map(of_row);
-    let groups = state.groups().map(|group| of_trail(group.trail));
+    let packages = state.packages.iter().map(|(_, package)| of_row(package));
+    let groups = state.groups.iter().map(|(_, group)| of_trail(group.trail));
     let nodes = state.nodes().map(|node| of_trail(node.trail));
     own.into_iter()
         .chain(packages)

@@ -10,7 +10,7 @@ impl Draft<'_> {
     /// Records whether a unit waits for a node.
     pub(crate) fn set_waiting(&mut self, unit: Unit, waits: bool) {
         let Some(rank) = self.state.unit_rank(unit) else { return };
-        match waiting::needs(self.state, unit).filter(|_| waits) {
+        match waits.then(|| waiting::needs(self.state, unit)).flatten() {
             Some(needs) => self.state.waiting.insert((rank, unit), needs),
             None => self.state.waiting.remove((rank, unit)),
         }

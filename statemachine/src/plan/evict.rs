@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
 use crate::load::{DIMENSIONS_MAX, Loads};
+use crate::node::Node;
 use crate::package::{Importance, Package};
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
@@ -154,27 +155,52 @@ impl<'a> Case<'a> {
 /// How a package counts on its node; none where it is being stopped for good.
 fn occupant(state: &State, number: PackageIx, newcomer: Importance, wanted: &[PackageIx]) -> Option<Occupant> {
     let package = state.package_at(number)?;
-    let (importance, load, settled) = standing(package)?;
+    let Standing {
+        importance,
+        load,
+        yields,
+    } = Standing::of(package)?;
     Some(Occupant {
         importance,
         number,
         load,
-        yields: settled
+        yields: yields
             && !together::holds(state, package)
             && !maintenance::is_held(state, number)
-            && package.spec.preemptible
             && importance > newcomer
             && !wanted.contains(&number),
     })
 }
 
-/// How important a place on a node is, with what load it counts, and whether it could be given up now.
-pub(crate) fn standing(package: &Package) -> Option<(Importance, Loads, bool)> {
-    match &package.instance {
-        Some(instance) if instance.is_leaving() => None,
-        Some(instance) => Some((instance.importance(package), instance.load, instance.is_live())),
-        None => package.claim.map(|_| (package.as_active(), package.load, true)),
+/// How what has a place on a node stands there, as far as the package alone tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) importance: Importance,
+    pub(crate) load: Loads,
+    /// It could be given up now for a more important one.
+    pub(crate) yields: bool,
+}
+
+impl Standing {
+    /// None where it has no place, or is being stopped for good.
+    pub(crate) fn of(package: &Package) -> Option<Self> {
+        let (importance, load, settled) = match &package.instance {
+            Some(instance) if instance.is_leaving() => return None,
+            Some(instance) => (instance.importance(package), instance.load, instance.is_live()),
+            None => (package.as_active(), package.claim.map(|_| package.load)?, true),
+        };
+        Some(Self {
+            importance,
+            load,
+            yields: settled && package.spec.preemptible,
+        })
     }
+}
+
+/// Everything that has a place on a node, and will still have it when everything that is being stopped has ended.
+pub(crate) fn occupants<'a>(state: &'a State, node: &'a Node) -> impl Iterator<Item = Standing> {
+    let there = node.instances.iter().chain(&node.claims);
+    there.filter_map(|number| Standing::of(state.package_at(*number)?))
 }
 
 /// The node on which a package can be placed at the least expense: nobody has to go, or the most important one that has

@@ -68,13 +68,15 @@ pub(crate) fn plan(draft: &mut Draft<'_>) {
 /// all the units that it has looked at.
 fn place_actives(draft: &mut Draft<'_>) -> Units {
     let mut seen = Units::new();
+    let mut queue = Units::new();
     let mut pull = Pull::default();
-    pull.extend(draft);
-    let mut queue = stop_unlawful(draft);
+    if core::mem::take(&mut draft.wake_all) {
+        draft.units.extend(draft.state.waiting.iter());
+    }
     let mut steps: u32 = 0;
     loop {
-        pull.extend(draft);
         queue.extend(stop_unlawful(draft));
+        pull.extend(draft);
         let next = match (queue.first().copied(), pull.first()) {
             (Some(queued), Some(waiting)) => queued.min(waiting),
             (Some(one), None) | (None, Some(one)) => one,

@@ -8,7 +8,7 @@ use crate::draft::Draft;
 use crate::id::NodeIx;
 use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::{Importance, Rank};
-use crate::plan::evict::standing;
+use crate::plan::evict::occupants;
 use crate::plan::gate;
 use crate::state::State;
 use crate::waiting::Ranked;
@@ -22,9 +22,6 @@ pub(crate) struct Pull {
 impl Pull {
     /// Takes in what has gained room since the last time.
     pub(crate) fn extend(&mut self, draft: &mut Draft<'_>) {
-        if core::mem::take(&mut draft.wake_all) {
-            draft.units.extend(draft.state.waiting.iter());
-        }
         let gained = core::mem::take(&mut draft.gained);
         if !gate::is_open(draft.state) {
             return;
@@ -89,14 +86,11 @@ impl Slope {
         };
         let mut stay = Loads::default();
         let mut yielding = Vec::new();
-        for number in row.instances.iter().chain(&row.claims) {
-            let Some(package) = state.package_at(*number) else {
-                continue;
-            };
-            match standing(package) {
-                None => {}
-                Some((importance, load, true)) if package.spec.preemptible => yielding.push((importance, load)),
-                Some((_, load, _)) => stay = stay.plus(load),
+        for there in occupants(state, row) {
+            if there.yields {
+                yielding.push((there.importance, there.load));
+            } else {
+                stay = stay.plus(there.load);
             }
         }
         yielding.sort();

@@ -188,6 +188,7 @@ fn index(state: &mut State) {
         deadlines.extend(ends(row.maintenance, Scope::Node(NodeIx(number))));
         let room = Room::of(row, &state.dimensions);
         state.rooms.set(NodeIx(number), room);
+        state.yielding.mark(NodeIx(number));
     }
     for (number, row) in state.groups.iter() {
         let until = row.exhausted.and_then(|exhausted| exhausted.until);

@@ -29,8 +29,6 @@ pub(crate) struct Table<T> {
     sum: u64,
     /// Rows written since the last [`Table::settle`].
     dirty: Vec<u32>,
-    /// Rows written since the last [`Table::take_written`] or [`Table::settle`].
-    written: Vec<u32>,
 }
 
 impl<T: Clone + Feed> Table<T> {
@@ -41,7 +39,6 @@ impl<T: Clone + Feed> Table<T> {
             high: 0,
             sum: 0,
             dirty: Vec::new(),
-            written: Vec::new(),
         }
     }
 
@@ -127,7 +124,6 @@ impl<T: Clone + Feed> Table<T> {
         }
         dirty.clear();
         self.dirty = dirty;
-        self.written.clear();
     }
 
     /// The digest of all rows; current after [`Table::settle`].
@@ -135,18 +131,10 @@ impl<T: Clone + Feed> Table<T> {
         self.sum
     }
 
-    /// The rows written since the last time, or since [`Table::settle`]: what an index over them has to look at again.
-    pub(crate) fn take_written(&mut self) -> Vec<u32> {
-        core::mem::take(&mut self.written)
-    }
-
     /// The place of a row, for writing: marks it as written.
     fn slot(&mut self, number: u32) -> Option<&mut Option<Arc<Row<T>>>> {
         if self.dirty.last() != Some(&number) {
             self.dirty.push(number);
-        }
-        if self.written.last() != Some(&number) {
-            self.written.push(number);
         }
         let (branch, page, row) = path(number);
         let branch = Arc::make_mut(Arc::make_mut(&mut self.root).get_mut(branch)?);
