@@ -1,6 +1,7 @@
 //! Why a request gave no result, told apart by what the caller can do about it.
 
 use crate::wire::error::Problem;
+use reqwest::StatusCode;
 
 /// One server that was asked in vain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,16 +74,10 @@ impl ClientError {
 
     /// A watch fell behind what servers keep.
     pub(crate) fn forgotten(oldest: u64) -> Self {
+        let detail = format!("the watch fell behind what is kept: the oldest index is {oldest}; watch anew");
         Self::Refused(Box::new(Problem {
-            kind: "about:blank".to_owned(),
-            title: "Gone".to_owned(),
-            status: 410,
-            code: "forgotten".to_owned(),
-            detail: format!("the watch fell behind what is kept: the oldest index is {oldest}; watch anew"),
-            leader: None,
-            nearest: None,
             oldest: Some(oldest),
-            errors: Vec::new(),
+            ..Problem::new(StatusCode::GONE, "forgotten", detail)
         }))
     }
 

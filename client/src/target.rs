@@ -1,5 +1,6 @@
 //! Paths and queries of requests, escaped.
 
+use reqwest::StatusCode;
 use serde::Serialize;
 
 use crate::error::ClientError;
@@ -25,17 +26,9 @@ pub(crate) fn path(segments: &[&str]) -> Result<String, ClientError> {
     let mut path = String::new();
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
-            return Err(ClientError::Refused(Box::new(Problem {
-                kind: "about:blank".to_owned(),
-                title: "Not Found".to_owned(),
-                status: 404,
-                code: "not_found".to_owned(),
-                detail: format!("{segment:?} is not a name"),
-                leader: None,
-                nearest: None,
-                oldest: None,
-                errors: Vec::new(),
-            })));
+            let detail = format!("{segment:?} is not a name");
+            let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", detail);
+            return Err(ClientError::Refused(Box::new(problem)));
         }
         path.push('/');
         path.push_str(&encoded(segment));

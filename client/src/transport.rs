@@ -63,11 +63,6 @@ pub(crate) struct RawAnswer {
     pub(crate) body: Vec<u8>,
 }
 
-/// An answer that goes on.
-pub(crate) struct Streamed {
-    pub(crate) response: reqwest::Response,
-}
-
 /// The servers and how to reach them.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -212,7 +207,7 @@ impl Transport {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub(crate) async fn stream(&self, target: &str) -> Result<Streamed, ClientError> {
+    pub(crate) async fn stream(&self, target: &str) -> Result<reqwest::Response, ClientError> {
         let (mut tried, mut unable) = (Vec::new(), None);
         let first = self.preferred.load(Ordering::Relaxed);
         for offset in 0..self.endpoints.len() {
@@ -222,7 +217,7 @@ impl Transport {
             let failure = match asked.await {
                 Ok(Ok(response)) if response.status().is_success() => {
                     self.preferred.store(position, Ordering::Relaxed);
-                    return Ok(Streamed { response });
+                    return Ok(response);
                 }
                 Ok(Ok(response)) => {
                     let status = response.status();
@@ -341,16 +336,9 @@ fn refusal(status: StatusCode, headers: &HeaderMap, problem: Problem) -> Attempt
 }
 
 fn problem(status: StatusCode, body: &[u8]) -> Problem {
-    serde_json::from_slice(body).unwrap_or_else(|_| Problem {
-        kind: "about:blank".to_owned(),
-        title: status.canonical_reason().unwrap_or("Error").to_owned(),
-        status: status.as_u16(),
-        code: "unreadable".to_owned(),
-        detail: format!("the server answered {status} without saying why: is it a paceline server?"),
-        leader: None,
-        nearest: None,
-        oldest: None,
-        errors: Vec::new(),
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let detail = format!("the server answered {status} without saying why: is it a paceline server?");
+        Problem::new(status, "unreadable", detail)
     })
 }
 

@@ -13,7 +13,6 @@ use crate::client::Client;
 use crate::error::ClientError;
 use crate::sse::{Message, Reader};
 use crate::target::target;
-use crate::transport::Streamed;
 use crate::wire::event::Event;
 use crate::wire::watch::{self, Current, Forgotten, WatchedState};
 
@@ -160,7 +159,7 @@ impl Watch {
         }
         let path = target("/v1/watch", &self.query)?;
         match self.client.transport().stream(&path).await {
-            Ok(Streamed { response }) => {
+            Ok(response) => {
                 self.pause = PAUSE_FIRST;
                 let bytes = response.bytes_stream();
                 let bytes = bytes.map_ok(|bytes| bytes.to_vec()).map_err(|error| error.to_string());

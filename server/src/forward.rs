@@ -12,11 +12,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use client::wire::daemon::Apis;
-use client::wire::error::Problem;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::ApiError;
 use crate::config::{Config, Role};
 use crate::http::{self, Bounds};
 
@@ -104,7 +104,7 @@ async fn pass_on(State(forwarder): State<Forwarder>, request: Request) -> Respon
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes, or broke off; nothing was changed");
-        return refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
+        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail).into_response();
     };
     let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
     for api in forwarder.apis().await {
@@ -129,7 +129,7 @@ async fn pass_on(State(forwarder): State<Forwarder>, request: Request) -> Respon
                     "the server {api} broke off ({error}): it may or may not have been done; send it again with the same \
                      Idempotency-Key"
                 );
-                return refusal(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail);
+                return ApiError::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail).into_response();
             }
         }
     }
@@ -138,9 +138,7 @@ async fn pass_on(State(forwarder): State<Forwarder>, request: Request) -> Respon
         "this node passes requests on, and none of the servers {} can be reached from it; nothing was changed",
         forwarder.join.join(", ")
     );
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", detail);
-    response.headers_mut().insert(header::RETRY_AFTER, 1.into());
-    response
+    ApiError::no_quorum(detail).into_response()
 }
 
 impl Forwarder {
@@ -202,20 +200,4 @@ fn back(answer: reqwest::Response) -> Response {
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-fn refusal(status: StatusCode, code: &str, detail: String) -> Response {
-    let problem = Problem {
-        kind: "about:blank".to_owned(),
-        title: status.canonical_reason().unwrap_or("Error").to_owned(),
-        status: status.as_u16(),
-        code: code.to_owned(),
-        detail,
-        leader: None,
-        nearest: None,
-        oldest: None,
-        errors: Vec::new(),
-    };
-    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, kind, axum::Json(problem).into_response().into_body()).into_response()
 }

@@ -180,9 +180,7 @@ fn since(event: &Event, wall_ms: u64) -> u64 {
 
 fn print(screen: &Screen, event: &Event, ms: u64) {
     if screen.json {
-        if let Ok(text) = serde_json::to_string(event) {
-            screen.line(text);
-        }
+        screen.json_line(event);
     } else {
         screen.line(format!("{}  {}", at(screen, ms), what(screen, event)));
     }

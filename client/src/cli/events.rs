@@ -133,9 +133,7 @@ async fn follow(screen: &Screen, client: &Client, query: EventQuery) -> Result<(
 
 pub(crate) fn print(screen: &Screen, event: &Event) {
     if screen.json {
-        if let Ok(text) = serde_json::to_string(event) {
-            screen.line(text);
-        }
+        screen.json_line(event);
     } else {
         screen.line(line(screen, event));
     }

@@ -24,9 +24,7 @@ pub(crate) async fn export(screen: &Screen, client: &Client, mut query: EventQue
             )));
         }
         for event in &page.events {
-            if let Ok(text) = serde_json::to_string(event) {
-                screen.line(text);
-            }
+            screen.json_line(event);
         }
         match page.next_after {
             Some(next) if Some(next) > query.after => query.after = Some(next),

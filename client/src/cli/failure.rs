@@ -118,17 +118,8 @@ mod tests {
     use crate::wire::error::Problem;
 
     fn problem(status: u16, code: &str) -> Box<Problem> {
-        Box::new(Problem {
-            kind: String::new(),
-            title: String::new(),
-            status,
-            code: code.to_owned(),
-            detail: String::new(),
-            leader: None,
-            nearest: None,
-            oldest: None,
-            errors: Vec::new(),
-        })
+        let status = reqwest::StatusCode::from_u16(status).unwrap();
+        Box::new(Problem::new(status, code, ""))
     }
 
     #[test]

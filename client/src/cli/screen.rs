@@ -5,6 +5,8 @@ use std::future::Future;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 /// How often the progress of a wait is drawn.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// The width that everything fits in where the terminal does not tell its own.
@@ -89,6 +91,13 @@ impl Screen {
     /// The API's answer as it came.
     pub(crate) fn json(&self, text: &str) {
         self.line(text.trim_end());
+    }
+
+    /// One of many things as JSON, on a line of its own.
+    pub(crate) fn json_line(&self, it: &impl Serialize) {
+        if let Ok(text) = serde_json::to_string(it) {
+            self.line(text);
+        }
     }
 
     /// What to try next, for people only.

@@ -53,7 +53,7 @@ pub(crate) async fn print_all(screen: &Screen, mut watch: Watch) -> Result<(), F
             interrupted = false;
         }
         match notice {
-            Notice::State(state) if screen.json => line(screen, &state),
+            Notice::State(state) if screen.json => screen.json_line(&state),
             Notice::State(state) => screen.line(how_it_is(screen, &state.resource)),
             Notice::Change(event) => super::events::print(screen, &event),
             Notice::Current(current) => {
@@ -71,12 +71,6 @@ pub(crate) async fn print_all(screen: &Screen, mut watch: Watch) -> Result<(), F
                 interrupted = true;
             }
         }
-    }
-}
-
-fn line(screen: &Screen, it: &impl serde::Serialize) {
-    if let Ok(text) = serde_json::to_string(it) {
-        screen.line(text);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a refusal looks like: `application/problem+json` (RFC 9457).
 
+use reqwest::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,24 @@ pub struct Problem {
     /// Every error of a file, in the order of its lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FileError>,
+}
+
+impl Problem {
+    /// A refusal with a status and a stable code.
+    #[must_use]
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            code: code.into(),
+            detail: detail.into(),
+            leader: None,
+            nearest: None,
+            oldest: None,
+            errors: Vec::new(),
+        }
+    }
 }
 
 /// One error of a cluster file.

@@ -14,12 +14,7 @@ pub struct ApiError(Box<Inner>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Inner {
     status: StatusCode,
-    code: String,
-    detail: String,
-    nearest: Option<String>,
-    oldest: Option<u64>,
-    leader: Option<String>,
-    errors: Vec<FileError>,
+    problem: Problem,
     retry_after_s: Option<u32>,
 }
 
@@ -28,12 +23,7 @@ impl ApiError {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             status,
-            code: code.into(),
-            detail: detail.into(),
-            nearest: None,
-            oldest: None,
-            leader: None,
-            errors: Vec::new(),
+            problem: Problem::new(status, code, detail),
             retry_after_s: None,
         }))
     }
@@ -54,14 +44,14 @@ impl ApiError {
             "not_found",
             format!("there is no {kind} {name:?}{hint}"),
         );
-        error.0.nearest = nearest;
+        error.0.problem.nearest = nearest;
         error
     }
 
     /// 422 with every error of a file.
     pub fn invalid(detail: impl Into<String>, errors: Vec<FileError>) -> Self {
         let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
-        error.0.errors = errors;
+        error.0.problem.errors = errors;
         error
     }
 
@@ -81,7 +71,7 @@ impl ApiError {
             oldest.saturating_sub(1)
         );
         let mut error = Self::new(StatusCode::GONE, "forgotten", detail);
-        error.0.oldest = Some(oldest);
+        error.0.problem.oldest = Some(oldest);
         error
     }
 
@@ -103,7 +93,7 @@ impl ApiError {
     /// The same refusal, naming the leader.
     #[must_use]
     pub fn with_leader(mut self, leader: Option<String>) -> Self {
-        self.0.leader = leader;
+        self.0.problem.leader = leader;
         self
     }
 }
@@ -119,7 +109,7 @@ impl From<Refusal> for ApiError {
             _ => StatusCode::CONFLICT,
         };
         let mut error = Self::new(status, refusal.code, refusal.text);
-        error.0.nearest = refusal.nearest;
+        error.0.problem.nearest = refusal.nearest;
         error
     }
 }
@@ -151,25 +141,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Inner {
             status,
-            code,
-            detail,
-            nearest,
-            oldest,
-            leader,
-            errors,
+            problem,
             retry_after_s,
         } = *self.0;
-        let problem = Problem {
-            kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
-            code,
-            detail,
-            leader,
-            nearest,
-            oldest,
-            errors,
-        };
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(

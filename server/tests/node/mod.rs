@@ -290,17 +290,7 @@ fn serve(manager: Shared) -> u16 {
 }
 
 fn problem(code: &str) -> Response {
-    let problem = Problem {
-        kind: "about:blank".to_owned(),
-        title: String::new(),
-        status: 409,
-        code: code.to_owned(),
-        detail: "as the test wants it".to_owned(),
-        leader: None,
-        nearest: None,
-        oldest: None,
-        errors: Vec::new(),
-    };
+    let problem = Problem::new(StatusCode::CONFLICT, code, "as the test wants it");
     (StatusCode::CONFLICT, Json(problem)).into_response()
 }
 
