@@ -28,6 +28,8 @@ pub struct Operation {
     pub kind: Kind,
     /// Whether a change takes `If-Match`.
     pub if_match: bool,
+    /// Whether it refuses what is older than all that is kept.
+    pub forgets: bool,
     pub(super) handler: MethodRouter<Api>,
 }
 
@@ -100,6 +102,7 @@ impl Operation {
             body: RequestBody::None,
             answer: Answer::Document,
             if_match: false,
+            forgets: false,
             handler: on(filter, handler),
         }
     }
@@ -182,6 +185,12 @@ impl Operation {
         self
     }
 
+    /// It refuses what is older than all that is kept.
+    pub(super) fn forgets(mut self) -> Self {
+        self.forgets = true;
+        self
+    }
+
     /// It is of this kind.
     pub(super) fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
@@ -199,11 +208,11 @@ impl Operation {
         if !matches!(self.body, RequestBody::None) {
             all.extend([408, 413, 422]);
         }
-        if matches!(self.answer, Answer::Stream(_)) {
-            all.extend([410, 429]);
-        }
-        if self.path == "/v1/events" {
+        if self.forgets {
             all.push(410);
+        }
+        if matches!(self.answer, Answer::Stream(_)) {
+            all.push(429);
         }
         match self.kind {
             Kind::Local => {}

@@ -86,14 +86,16 @@ fn reads() -> Vec<Operation> {
         .answers::<Resource>(),
         Operation::get("/v1/events", "What happened, oldest first.", events::events)
             .asks::<EventsQuery>()
-            .answers::<Events>(),
+            .answers::<Events>()
+            .forgets(),
         Operation::get(
             "/v1/watch",
             "Server-sent events: the present state of what matches, then every change in the order of the log.",
             watch::watch,
         )
         .asks::<WatchQuery>()
-        .streams::<Event>(),
+        .streams::<Event>()
+        .forgets(),
         Operation::get("/v1/config", "Everything that is defined.", config::get_config)
             .asks::<ReadQuery>()
             .answers::<Config>(),

@@ -190,9 +190,7 @@ impl Busy {
             self.0.welcome.store(true, Ordering::Relaxed);
         }
     }
-}
 
-impl Busy {
     /// A stream without an end keeps its connection for as long as the client takes what comes: only then the next piece is
     /// asked for, and each is a sign of life. One that is never read is silent, and ends like all that are.
     pub(super) fn follow(self, answer: Response<Body>) -> Response<Body> {

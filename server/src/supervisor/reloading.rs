@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::clock::{boottime_ns, ms};
 use super::protocol::News;
-use super::supervise::{PROGRAMS_MAX, Program, Supervisor};
+use super::supervise::{PROGRAMS_MAX, Supervisor};
 
 /// A reload command that runs.
 pub(super) struct Reloading {
@@ -47,15 +47,7 @@ impl Supervisor {
             let error = Some(error.to_owned());
             return self.tell_daemon(&News::Reloaded { revision, error });
         }
-        let id = self.next_program;
-        self.next_program += 1;
-        self.programs.push(Program {
-            id,
-            order: None,
-            pid: None,
-            until_ns: boottime_ns().saturating_add(ms(timeout_ms)),
-            timed_out: false,
-        });
+        let id = self.add_program(None, boottime_ns().saturating_add(ms(timeout_ms)));
         reloading.program = id;
         self.reloading = Some(reloading);
         self.launch(id, command, None);

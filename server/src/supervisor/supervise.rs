@@ -319,16 +319,7 @@ impl Supervisor {
                     });
                     return;
                 }
-                let program = self.next_program;
-                self.next_program += 1;
-                let until_ns = boottime_ns().saturating_add(ms(timeout_ms));
-                self.programs.push(Program {
-                    id: program,
-                    order: Some(id),
-                    pid: None,
-                    until_ns,
-                    timed_out: false,
-                });
+                let program = self.add_program(Some(id), boottime_ns().saturating_add(ms(timeout_ms)));
                 self.launch(program, command, None);
             }
             Order::Stop { timeout_ms } => self.stop(EndCause::Requested, timeout_ms),
@@ -374,17 +365,9 @@ impl Supervisor {
             program: None,
         };
         if let Some(command) = command {
-            let id = self.next_program;
-            self.next_program += 1;
+            let id = self.add_program(None, until_ns);
             asked.program = Some(id);
             self.asked = Some(asked);
-            self.programs.push(Program {
-                id,
-                order: None,
-                pid: None,
-                until_ns,
-                timed_out: false,
-            });
             self.launch(id, command, Some((&mode, output, epoch)));
         } else if self.control.tell(&mode, output, epoch) {
             self.asked = Some(asked);
@@ -440,6 +423,20 @@ impl Supervisor {
         if let Some(daemon) = &mut self.daemon {
             daemon.send(news);
         }
+    }
+
+    /// Notes a program that is about to be launched, and gives it a number.
+    pub(super) fn add_program(&mut self, order: Option<u64>, until_ns: u64) -> u64 {
+        let id = self.next_program;
+        self.next_program += 1;
+        self.programs.push(Program {
+            id,
+            order,
+            pid: None,
+            until_ns,
+            timed_out: false,
+        });
+        id
     }
 
     /// Asks init to execute something with the package's environment.

@@ -244,9 +244,6 @@ impl Draft<'_> {
         let Some(instance) = package.instance.take() else {
             return;
         };
-        if let Some(claim) = package.claim {
-            self.state.yielding.mark(claim);
-        }
         let asked = match &instance.phase {
             Phase::Stopping { why } => Some(why.clone()),
             Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } | Phase::Stranded => None,

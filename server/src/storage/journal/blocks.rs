@@ -163,13 +163,8 @@ impl Blocks {
 
     /// Ends the open block: what comes next does not follow on it.
     pub(super) fn seal(&mut self) -> Option<StoredBlock> {
-        if self.open.events == 0 {
-            return None;
-        }
         let block = std::mem::take(&mut self.open);
-        let stored = self.stored(&block);
-        self.keep(block);
-        Some(stored)
+        self.close(block)
     }
 
     /// Takes in the events of another server, all of which lie between blocks.
@@ -178,6 +173,11 @@ impl Blocks {
         for (record, bytes) in records {
             self.note(&mut block, record, *bytes);
         }
+        self.close(block)
+    }
+
+    /// Keeps a block, and answers how it is stored; none where it is empty.
+    fn close(&mut self, block: Block) -> Option<StoredBlock> {
         if block.events == 0 {
             return None;
         }
@@ -250,23 +250,17 @@ impl Blocks {
     pub(super) fn trim(&mut self, retention: Retention) -> Option<(Vec<u64>, u64)> {
         let newest_ms = self.sealed.iter().map(|block| block.newest_ms).max().unwrap_or(0);
         let age_ms = u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX);
-        let mut gone = Vec::new();
+        let (mut gone, mut last) = (Vec::new(), 0);
         while let Some(block) = self.sealed.front()
             && (self.bytes > retention.bytes || block.newest_ms.saturating_add(age_ms) < newest_ms)
         {
             self.bytes -= block.bytes;
             gone.push(block.first);
-            let last = block.last;
+            last = block.last;
             self.sealed.pop_front();
-            let next = self.sealed.front().map_or(self.open.first, |block| block.first);
-            if self.sealed.is_empty() && self.open.events == 0 {
-                return Some((gone, last + 1));
-            }
-            if self.sealed.is_empty() {
-                return Some((gone, next));
-            }
         }
-        let next = self.sealed.front().map_or(self.open.first, |block| block.first);
+        let open = (self.open.events > 0).then_some(&self.open);
+        let next = self.sealed.front().or(open).map_or(last + 1, |block| block.first);
         (!gone.is_empty()).then_some((gone, next))
     }
 }
