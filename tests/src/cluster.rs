@@ -34,7 +34,7 @@ use crate::witness::{self, Record};
 
 pub use faulty::Layout;
 use faulty::{Below, sweep_disks};
-pub use load::{Load, Loaded, acknowledged};
+pub use load::{Load, Loaded, WISHES, acknowledged};
 
 /// For one request: a server that is alive answers long before, also when it has no quorum.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);

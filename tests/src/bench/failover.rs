@@ -6,7 +6,7 @@ use std::time::Duration;
 use client::wire::node::Nodes;
 use serde_json::{Value, json};
 
-use super::report::{Sample, machine, print_table, save};
+use super::report::{Sample, machine, milliseconds as ms, print_load, print_table, repeat, save};
 use crate::cluster::{Cluster, FAILOVER_LIMIT, START_LIMIT};
 use crate::wait::{monotonic_ns, wait_for};
 use crate::witness::{Interval, intervals};
@@ -62,12 +62,7 @@ pub fn run(runs: usize, lease: &str) -> anyhow::Result<()> {
     }
     let (mut rows, mut cells) = (Vec::new(), Vec::new());
     for (story, name, must_ms) in STORIES {
-        let mut gaps = Vec::new();
-        for run in 1..=runs {
-            let gap_us = take_over(&mut cluster, story)?;
-            eprintln!("{name}, {run} of {runs}: {:.1} ms", gap_us as f64 / 1000.0);
-            gaps.push(gap_us);
-        }
+        let gaps = repeat(name, runs, || take_over(&mut cluster, story))?;
         let sample = Sample::new(gaps.clone());
         rows.push(row(name, must_ms, &sample));
         cells.push(describe(name, must_ms, &sample, &gaps));
@@ -85,11 +80,7 @@ pub fn run(runs: usize, lease: &str) -> anyhow::Result<()> {
         ],
         &rows,
     );
-    println!(
-        "machine load before {}, after {}",
-        before["load_average"],
-        machine()["load_average"]
-    );
+    print_load(&before);
     save(
         "failover",
         &json!({ "bench": "failover", "machine_before": before, "machine_after": machine(), "stories": cells }),
@@ -191,7 +182,6 @@ fn whole(cluster: &Cluster) -> Result<String, String> {
 }
 
 fn row(name: &str, must_ms: u64, sample: &Sample) -> Vec<String> {
-    let ms = |us: u64| format!("{:.1}", us as f64 / 1000.0);
     let median = sample.per_mille(500);
     vec![
         name.to_owned(),

@@ -71,6 +71,35 @@ pub fn print_table(title: &str, columns: &[&str], rows: &[Vec<String>]) {
     rows.iter().for_each(|row| line(row));
 }
 
+/// Measures something so many times, in microseconds, and says each figure as it comes.
+///
+/// # Errors
+/// Of what is measured.
+pub fn repeat(name: &str, runs: usize, mut once: impl FnMut() -> anyhow::Result<u64>) -> anyhow::Result<Vec<u64>> {
+    let mut figures = Vec::new();
+    for run in 1..=runs {
+        let us = once()?;
+        eprintln!("{name}, {run} of {runs}: {} ms", milliseconds(us));
+        figures.push(us);
+    }
+    Ok(figures)
+}
+
+/// Microseconds as milliseconds, for a table.
+#[must_use]
+pub fn milliseconds(us: u64) -> String {
+    format!("{:.1}", us as f64 / 1000.0)
+}
+
+/// How busy the machine was before and is now.
+pub fn print_load(before: &Value) {
+    println!(
+        "machine load before {}, after {}",
+        before["load_average"],
+        machine()["load_average"]
+    );
+}
+
 /// The machine and how busy it is, for the head of every report.
 #[must_use]
 pub fn machine() -> Value {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::report::{Sample, machine, print_table, save};
+use super::report::{Sample, machine, milliseconds as ms, print_load, print_table, repeat, save};
 use crate::cluster::{Cluster, FAILOVER_LIMIT, START_LIMIT};
 use crate::wait::wait_for;
 use crate::witness::{Interval, intervals};
@@ -57,12 +57,7 @@ pub fn run(runs: usize, lease: &str) -> anyhow::Result<()> {
     cluster.apply(&FILE.replace("@LEASE@", lease))?;
     let (mut rows, mut cells) = (Vec::new(), Vec::new());
     for (story, name) in STORIES {
-        let mut gaps = Vec::new();
-        for run in 1..=runs {
-            let gap_us = hand_over(&cluster, story)?;
-            eprintln!("{name}, {run} of {runs}: {:.1} ms", gap_us as f64 / 1000.0);
-            gaps.push(gap_us);
-        }
+        let gaps = repeat(name, runs, || hand_over(&cluster, story))?;
         let sample = Sample::new(gaps.clone());
         rows.push(row(name, &sample));
         cells.push(describe(name, &sample, &gaps));
@@ -72,11 +67,7 @@ pub fn run(runs: usize, lease: &str) -> anyhow::Result<()> {
         &["story", "min ms", "median ms", "p90 ms", "p99 ms", "max ms"],
         &rows,
     );
-    println!(
-        "machine load before {}, after {}",
-        before["load_average"],
-        machine()["load_average"]
-    );
+    print_load(&before);
     save(
         "switchover",
         &json!({ "bench": "switchover", "machine_before": before, "machine_after": machine(), "stories": cells }),
@@ -156,7 +147,6 @@ fn seen(cluster: &Cluster, unit: &str) -> Result<Vec<Interval>, String> {
 }
 
 fn row(name: &str, sample: &Sample) -> Vec<String> {
-    let ms = |us: u64| format!("{:.1}", us as f64 / 1000.0);
     vec![
         name.to_owned(),
         ms(sample.min()),

@@ -13,21 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use super::report::{Sample, machine, print_table, save};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, WISHES};
 use crate::processes;
-
-/// Packages that fit nowhere: a wish is an event or two and starts nothing.
-const FILE: &str = r#"
-[cluster]
-name = "bench"
-
-[[package]]
-name = "big"
-copies = 8
-enabled = false
-load = { cpu = 900000000 }
-run.command = ["/bin/true"]
-"#;
 
 /// Wishes a second, and watchers, of each row.
 const ROWS: [(u64, usize); 6] = [(20, 1), (20, 1000), (200, 1), (200, 100), (200, 1000), (1000, 100)];
@@ -53,7 +40,7 @@ struct Noted {
 pub fn run(measure: Duration) -> anyhow::Result<()> {
     let before = machine();
     let cluster = Cluster::start("bench-watch", 3)?;
-    cluster.apply(FILE)?;
+    cluster.apply(WISHES)?;
     let servers: Vec<SocketAddr> = cluster.nodes().iter().map(crate::node::Node::api).collect();
     let (mut cells, mut rows) = (Vec::new(), Vec::new());
     for (wishes, watchers) in ROWS {
@@ -187,16 +174,8 @@ async fn watch(server: SocketAddr, noted: Arc<Noted>) -> anyhow::Result<()> {
 
 /// Milliseconds since 1970 of a time like 2026-11-23T04:05:06.789Z.
 fn stamp_ms(time: &str) -> Option<u128> {
-    let part = |from: usize, to: usize| time.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
-    // Days since 1970, with years that begin in March (Howard Hinnant's way).
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year - era * 400;
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    let seconds = days * 86_400 + part(11, 13)? * 3600 + part(14, 16)? * 60 + part(17, 19)?;
-    u128::try_from(seconds * 1000 + part(20, 23)?).ok()
+    let stamp: jiff::Timestamp = time.parse().ok()?;
+    u128::try_from(stamp.as_millisecond()).ok()
 }
 
 #[cfg(test)]

@@ -13,6 +13,19 @@ use crate::oracle::{Clients, Outcome, Write, Writers};
 const WRITERS: usize = 2;
 const CLIENTS: usize = 3;
 
+/// Packages that fit nowhere: a wish is an event or two and starts nothing.
+pub const WISHES: &str = r#"
+[cluster]
+name = "story"
+
+[[package]]
+name = "big"
+copies = 8
+enabled = false
+load = { cpu = 900000000 }
+run.command = ["/bin/true"]
+"#;
+
 /// A load that runs.
 #[derive(Debug)]
 pub struct Load {

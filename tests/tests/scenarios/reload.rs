@@ -7,25 +7,14 @@ use tests::cluster::Cluster;
 use tests::command_line::paceline;
 use tests::processes::Process;
 
+use super::PAIR;
+
 /// A pair whose reload command writes down what it finds, refuses `bad`, and never ends for `slow`.
 fn file(log: &Path, setting: &str, arguments: &str) -> String {
     let log = log.display();
+    let pair = PAIR.replace(r#""svc"]"#, &format!(r#""svc"{arguments}]"#));
     format!(
-        r#"
-[cluster]
-name = "story"
-
-[[group]]
-name = "svc"
-kind = "duplex"
-
-[[package]]
-name = "svc"
-group = "svc"
-copies = 2
-nodes = ["n1", "n2"]
-start_timeout = "2s"
-run.command = [@WITNESS@, "--unit", "svc"{arguments}]
+        r#"{pair}start_timeout = "2s"
 run.env = {{ SETTING = "{setting}" }}
 reload.command = ["/bin/sh", "-c", 'echo "$PACELINE_PACKAGE $SETTING $PACELINE_MODE" >> {log}; [ "$SETTING" != bad ] || exit 3; [ "$SETTING" != slow ] || sleep 60']
 "#

@@ -5,24 +5,11 @@ use std::time::{Duration, Instant};
 
 use client::wire::status::Status;
 use client::{Client, Wait};
-use tests::cluster::{Cluster, FAILOVER_LIMIT, START_LIMIT};
+use tests::cluster::{Cluster, FAILOVER_LIMIT, START_LIMIT, WISHES};
 use tests::http::{self, Request};
 use tests::invariants::seen_once;
 use tests::subscriber::Subscriber;
 use tests::wait::{pause, wait_for};
-
-/// Packages that fit nowhere: a wish is an event or two and starts nothing.
-const WISHES: &str = r#"
-[cluster]
-name = "story"
-
-[[package]]
-name = "big"
-copies = 8
-enabled = false
-load = { cpu = 900000000 }
-run.command = ["/bin/true"]
-"#;
 
 /// Makes events as fast as the servers take them, each thread with packages of its own.
 fn wish_for(servers: &[SocketAddr], span: Duration) -> anyhow::Result<usize> {
