@@ -60,9 +60,10 @@ fn done(answer: &Answer) -> anyhow::Result<()> {
 fn what_has_changed_since_is_refused() -> anyhow::Result<()> {
     let cluster = Cluster::start("if-match", 3)?;
     cluster.apply(FILE)?;
-    cluster.wait_running("a", "active")?;
-    cluster.wait_running("b", "active")?;
     for node in cluster.nodes() {
+        // The drain of the round before may have moved them.
+        cluster.wait_running("a", "active")?;
+        cluster.wait_running("b", "active")?;
         // Somebody else stops it meanwhile.
         let seen = look(&cluster, node, "/v1/packages/a")?;
         cluster.change("POST", "/v1/packages/a/stop", "")?;
