@@ -1,7 +1,6 @@
 //! Why a request gave no result, told apart by what the caller can do about it.
 
 use crate::wire::error::Problem;
-use reqwest::StatusCode;
 
 /// One server that was asked in vain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ impl ClientError {
         let detail = format!("the watch fell behind what is kept: the oldest index is {oldest}; watch anew");
         Self::Refused(Box::new(Problem {
             oldest: Some(oldest),
-            ..Problem::new(StatusCode::GONE, "forgotten", detail)
+            ..Problem::new(410, "Gone", "forgotten", detail)
         }))
     }
 

@@ -1,6 +1,5 @@
 //! Paths and queries of requests, escaped.
 
-use reqwest::StatusCode;
 use serde::Serialize;
 
 use crate::error::ClientError;
@@ -27,7 +26,7 @@ pub(crate) fn path(segments: &[&str]) -> Result<String, ClientError> {
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
             let detail = format!("{segment:?} is not a name");
-            let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", detail);
+            let problem = Problem::new(404, "Not Found", "not_found", detail);
             return Err(ClientError::Refused(Box::new(problem)));
         }
         path.push('/');

@@ -338,7 +338,12 @@ fn refusal(status: StatusCode, headers: &HeaderMap, problem: Problem) -> Attempt
 fn problem(status: StatusCode, body: &[u8]) -> Problem {
     serde_json::from_slice(body).unwrap_or_else(|_| {
         let detail = format!("the server answered {status} without saying why: is it a paceline server?");
-        Problem::new(status, "unreadable", detail)
+        Problem::new(
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("Error"),
+            "unreadable",
+            detail,
+        )
     })
 }
 

@@ -118,8 +118,7 @@ mod tests {
     use crate::wire::error::Problem;
 
     fn problem(status: u16, code: &str) -> Box<Problem> {
-        let status = reqwest::StatusCode::from_u16(status).unwrap();
-        Box::new(Problem::new(status, code, ""))
+        Box::new(Problem::new(status, "", code, ""))
     }
 
     #[test]

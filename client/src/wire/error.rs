@@ -1,6 +1,5 @@
 //! What a refusal looks like: `application/problem+json` (RFC 9457).
 
-use reqwest::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,13 +32,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A refusal with a status and a stable code.
+    /// A refusal with a status, that in words, and a stable code.
     #[must_use]
-    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(status: u16, title: &str, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
+            title: title.to_owned(),
+            status,
             code: code.into(),
             detail: detail.into(),
             leader: None,

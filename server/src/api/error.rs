@@ -23,7 +23,12 @@ impl ApiError {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             status,
-            problem: Problem::new(status, code, detail),
+            problem: Problem::new(
+                status.as_u16(),
+                status.canonical_reason().unwrap_or("Error"),
+                code,
+                detail,
+            ),
             retry_after_s: None,
         }))
     }

@@ -290,7 +290,7 @@ fn serve(manager: Shared) -> u16 {
 }
 
 fn problem(code: &str) -> Response {
-    let problem = Problem::new(StatusCode::CONFLICT, code, "as the test wants it");
+    let problem = Problem::new(409, "", code, "as the test wants it");
     (StatusCode::CONFLICT, Json(problem)).into_response()
 }
 
