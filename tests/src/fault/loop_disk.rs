@@ -70,11 +70,23 @@ impl LoopDisk {
     /// # Errors
     /// Where something still uses it, or the disk is not what ext4 can recover.
     pub fn restore(&self) -> anyhow::Result<()> {
+        let backing = PathBuf::from(format!("/sys/dev/block/{}/loop/backing_file", self.device()?));
+        let image = fs::canonicalize(&self.image)?;
         // The kernel lets go of what a killed process had open a moment after the process is gone: its threads end one by one.
         wait_for(
             &format!("nobody to use {}", self.directory.display()),
             LET_GO_WITHIN,
             || umount2(&self.directory, MntFlags::empty()).map_err(|error| error.to_string()),
+        )?;
+        // The mount namespace of such a process may keep the file system a moment longer. The same image mounted meanwhile
+        // would be that file system again, which has no power.
+        wait_for(
+            &format!("no file system to be left on {}", image.display()),
+            LET_GO_WITHIN,
+            || match fs::read_to_string(&backing) {
+                Ok(attached) if Path::new(attached.trim_end()) == image => Err(attached),
+                _ => Ok(()),
+            },
         )?;
         self.attach()
     }
