@@ -18,7 +18,6 @@ use crate::event::{Event, EventId, EventKind};
 use crate::id::{GroupIx, Index, NodeIx, NodeName, PackageIx, PackageName};
 use crate::node::{Moment, Node};
 use crate::package::{Package, Rank};
-use crate::plan::evict::Standing;
 use crate::room::Room;
 use crate::state::{Deadline, State, Unit};
 use crate::time::Timestamp;
@@ -154,17 +153,7 @@ impl<'a> Draft<'a> {
 
     /// Changes a package; nothing that its node's list or room depends on.
     pub(crate) fn change_package(&mut self, number: PackageIx, change: impl FnOnce(&mut Package)) {
-        let Some(package) = self.state.packages.get_mut(number.0) else {
-            return;
-        };
-        let before = Standing::of(package);
-        change(package);
-        if Standing::of(package) != before {
-            let here = package.instance.as_ref().map(|instance| instance.node);
-            for node in here.into_iter().chain(package.claim) {
-                self.state.yielding.mark(node);
-            }
-        }
+        self.state.change_row(number, change);
     }
 
     pub(crate) fn set_deadline(&mut self, at: Timestamp, deadline: Deadline) {

@@ -272,6 +272,9 @@ fn indexes_follow_rows(state: &State) -> Result<(), String> {
     if waiting.0 != waiting.1 {
         return Err(format!("waiting units: {:?}, by the rows {:?}", waiting.0, waiting.1));
     }
+    if let Some(node) = state.stale_occupants() {
+        return Err(format!("who is on node {} is out of date", node.0));
+    }
     if let Some(node) = state.stale_yielding() {
         return Err(format!("who would give way on node {} is out of date", node.0));
     }

@@ -59,6 +59,7 @@ pub mod load;
 pub mod log;
 mod nearest;
 pub mod node;
+mod occupants;
 pub mod outcome;
 pub mod package;
 mod plan;

@@ -94,6 +94,13 @@ impl Room {
     pub(crate) fn fits_later(&self, load: Loads) -> bool {
         is_below(load, self.later)
     }
+
+    fn takes(&self, load: Loads, when: When) -> bool {
+        match when {
+            When::Now => self.fits(load),
+            When::Later => self.fits_later(load),
+        }
+    }
 }
 
 /// Whether a load is strictly less than what is free in each dimension that it loads.
@@ -110,6 +117,45 @@ pub(crate) struct Rooms {
     /// The best score byte of each page: what a search looks at first.
     tops: Arc<Vec<u8>>,
     pages: Arc<Vec<Arc<Page>>>,
+    now: Full,
+    later: Full,
+}
+
+/// Loads that are known to fit on no open node, so that the next search for as much or more need not look.
+#[derive(Clone, Debug, Default)]
+struct Full {
+    /// None of them is as large in every dimension as another.
+    loads: Vec<Loads>,
+    /// Nodes that have had more room since.
+    grown: Vec<NodeIx>,
+}
+
+/// Loads that are remembered at most.
+const FULL_MAX: usize = 64;
+
+/// Nodes that are looked at again at most before all is forgotten.
+const GROWN_MAX: usize = 256;
+
+impl Full {
+    /// Whether a load is at least as large as one that is known to fit nowhere.
+    fn covers(&self, load: Loads) -> bool {
+        self.loads.iter().any(|known| is_within(*known, load))
+    }
+
+    fn grow(&mut self, node: NodeIx) {
+        if self.loads.is_empty() || self.grown.last() == Some(&node) {
+            return;
+        }
+        self.grown.push(node);
+        if self.grown.len() > GROWN_MAX {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Whether a load is at most another one in each dimension.
+fn is_within(load: Loads, other: Loads) -> bool {
+    load.0.iter().zip(other.0).all(|(load, other)| *load <= other)
 }
 
 #[derive(Clone, Debug)]
@@ -191,6 +237,8 @@ impl Rooms {
         Self {
             tops: Arc::new(Vec::new()),
             pages: Arc::new(Vec::new()),
+            now: Full::default(),
+            later: Full::default(),
         }
     }
 
@@ -207,6 +255,16 @@ impl Rooms {
         let known = self.pages.get(page).and_then(|page| page.rooms.get(row));
         if known == Some(&room) {
             return;
+        }
+        let known = known.copied().unwrap_or(Room::CLOSED);
+        let has_more = |before: [u64; DIMENSIONS_MAX], after: [u64; DIMENSIONS_MAX]| {
+            room.open && (!known.open || before.iter().zip(after).any(|(before, after)| *before < after))
+        };
+        if has_more(known.free, room.free) {
+            self.now.grow(node);
+        }
+        if has_more(known.later, room.later) {
+            self.later.grow(node);
         }
         let pages = Arc::make_mut(&mut self.pages);
         while pages.len() <= page {
@@ -244,6 +302,56 @@ impl Rooms {
         u64::from(top).saturating_sub(1)
     }
 
+    /// Remembers it where a load fits on no open node.
+    pub(crate) fn learn(&mut self, load: Loads, when: When) {
+        let known = match when {
+            When::Now => &self.now,
+            When::Later => &self.later,
+        };
+        let grown = known.grown.iter().map(|node| self.get(*node));
+        let grown: Vec<Room> = grown.filter(|room| room.open).collect();
+        let stays = |load: &Loads| !grown.iter().any(|room| room.takes(*load, when));
+        let mut loads: Vec<Loads> = known.loads.iter().copied().filter(stays).collect();
+        if !loads.iter().any(|known| is_within(*known, load)) && !self.takes(load, when) {
+            loads.retain(|known| !is_within(load, *known));
+            loads.push(load);
+            if loads.len() > FULL_MAX {
+                loads.remove(0);
+            }
+        }
+        let full = Full {
+            loads,
+            grown: Vec::new(),
+        };
+        match when {
+            When::Now => self.now = full,
+            When::Later => self.later = full,
+        }
+    }
+
+    /// Whether a load is known to fit on no open node.
+    fn is_full(&self, load: Loads, when: When) -> bool {
+        let full = match when {
+            When::Now => &self.now,
+            When::Later => &self.later,
+        };
+        let takes = |node: &NodeIx| {
+            let room = self.get(*node);
+            room.open && room.takes(load, when)
+        };
+        full.covers(load) && !full.grown.iter().any(takes)
+    }
+
+    /// Whether a load fits on any open node.
+    fn takes(&self, load: Loads, when: When) -> bool {
+        self.pages().filter(|(_, top, _)| *top > 0).any(|(_, _, page)| {
+            page.could_fit(load, when).is_some_and(|could| {
+                let rooms = page.rooms.iter().zip(could).filter(|(room, could)| *could && room.open);
+                rooms.into_iter().any(|(room, _)| room.takes(load, when))
+            })
+        })
+    }
+
     /// The open node with the largest score where a load fits and that is allowed, the lowest number among equals.
     pub(crate) fn most_room(
         &self,
@@ -251,13 +359,10 @@ impl Rooms {
         when: When,
         mut allowed: impl FnMut(NodeIx, &Room) -> bool,
     ) -> Option<NodeIx> {
-        let mut allowed = |node: NodeIx, room: &Room| {
-            let fits = match when {
-                When::Now => room.fits(load),
-                When::Later => room.fits_later(load),
-            };
-            fits && allowed(node, room)
-        };
+        if self.is_full(load, when) {
+            return None;
+        }
+        let mut allowed = |node: NodeIx, room: &Room| room.takes(load, when) && allowed(node, room);
         let top = self.tops.iter().copied().max().filter(|top| *top > 0)?;
         let level = self
             .pages()
@@ -376,5 +481,43 @@ mod tests {
             }
         }
         assert_eq!(rooms.most_room(Loads::default(), When::Now, |_, _| false), None);
+    }
+
+    /// What is known to fit nowhere is forgotten where a node gains room for it, and only there.
+    #[test]
+    fn what_fits_nowhere_is_known_until_a_room_grows() {
+        let mut rooms = Rooms::new();
+        let with = |free: u64| Room {
+            open: true,
+            score: 1,
+            free: [free; DIMENSIONS_MAX],
+            later: [free; DIMENSIONS_MAX],
+            ..Room::CLOSED
+        };
+        let load = |load: u64| Loads([load; DIMENSIONS_MAX]);
+        let mut seed = 1u64;
+        let mut next = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        let mut known = 0;
+        for _ in 0..3_000 {
+            let number = NodeIx(u32::try_from(next(100)).unwrap_or(0));
+            let room = if next(5) == 0 { Room::CLOSED } else { with(next(50)) };
+            rooms.set(number, room);
+            rooms.learn(load(next(60)), When::Now);
+            for asked in [load(next(60)), Loads([next(60), 0, next(60), 0])] {
+                let fits = (0..100).any(|node| {
+                    let room = rooms.get(NodeIx(node));
+                    room.open && room.fits(asked)
+                });
+                if rooms.is_full(asked, When::Now) {
+                    known += 1;
+                    assert!(!fits, "{asked:?} fits");
+                }
+                assert_eq!(rooms.most_room(asked, When::Now, |_, _| true).is_some(), fits);
+            }
+        }
+        assert!(known > 100, "{known}");
     }
 }

@@ -11,6 +11,7 @@ use crate::group::{Group, Ownership};
 use crate::id::{Epoch, GroupIx, GroupName, Index, MemberId, NodeId, NodeIx, NodeName, PackageIx, PackageName};
 use crate::load::Dimensions;
 use crate::node::Node;
+use crate::occupants::Occupants;
 use crate::package::{Package, Rank};
 use crate::plan::account;
 use crate::reason::Reason;
@@ -86,6 +87,7 @@ pub struct State {
     /// Whose conditions name this package or group.
     pub(crate) mentions: Shards<String, Arc<BTreeSet<PackageIx>>>,
     pub(crate) rooms: Rooms,
+    pub(crate) occupants: Occupants,
     /// Current at the end of each entry, and after [`State::refresh_yielding`].
     pub(crate) yielding: Yielding,
     /// How many nodes are up.
@@ -123,6 +125,7 @@ impl State {
             groups_by_name: Shards::new(),
             mentions: Shards::new(),
             rooms: Rooms::new(),
+            occupants: Occupants::new(),
             yielding: Yielding::new(),
             up: 0,
             maintained: 0,
@@ -353,6 +356,7 @@ impl Feed for State {
             groups_by_name: _,
             mentions: _,
             rooms: _,
+            occupants: _,
             yielding: _,
             up: _,
             maintained: _,

@@ -24,7 +24,15 @@ pub(crate) type Ranked = (Rank, Unit);
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     /// None is empty.
-    pages: Arc<Vec<Arc<Page>>>,
+    pages: Arc<Vec<(Head, Arc<Page>)>>,
+}
+
+/// What tells of many pages that there is nothing for a room in them.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    first: Ranked,
+    /// The least that any of them needs in each dimension.
+    least: Loads,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +51,15 @@ impl Page {
         };
         page.count();
         page
+    }
+
+    /// None of an empty one.
+    fn head(&self) -> Option<Head> {
+        let (first, _) = self.units.first()?;
+        Some(Head {
+            first: *first,
+            least: least(self.units.iter().map(|(_, needs)| *needs)),
+        })
     }
 
     /// Writes down what its units need.
@@ -99,84 +116,81 @@ impl Waiting {
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &(Ranked, Loads)> {
-        self.pages.iter().flat_map(|page| page.units.iter())
+        self.pages.iter().flat_map(|(_, page)| page.units.iter())
     }
 
     /// The page that has a unit, or would have it.
     fn page_of(&self, unit: Ranked) -> usize {
-        let after = self
-            .pages
-            .partition_point(|page| page.units.first().is_some_and(|(first, _)| *first <= unit));
+        let after = self.pages.partition_point(|(head, _)| head.first <= unit);
         after.saturating_sub(1)
     }
 
     /// Writes down that a unit waits, and what it needs at least.
     pub(crate) fn insert(&mut self, unit: Ranked, needs: Loads) {
         let at = self.page_of(unit);
-        let known = self.pages.get(at).and_then(|page| {
+        let known = self.pages.get(at).and_then(|(_, page)| {
             let place = page.units.binary_search_by_key(&unit, |(unit, _)| *unit).ok()?;
             page.units.get(place)
         });
         if known.is_some_and(|(_, known)| *known == needs) {
             return;
         }
-        let pages = Arc::make_mut(&mut self.pages);
-        let Some(page) = pages.get_mut(at) else {
-            pages.push(Arc::new(Page::of(Vec::from([(unit, needs)]))));
+        let Some((_, page)) = self.pages.get(at) else {
+            self.replace(at, Page::of(Vec::from([(unit, needs)])));
             return;
         };
-        let page = Arc::make_mut(page);
-        match page.units.binary_search_by_key(&unit, |(unit, _)| *unit) {
+        let mut units = page.units.clone();
+        match units.binary_search_by_key(&unit, |(unit, _)| *unit) {
             Ok(place) => {
-                if let Some((_, known)) = page.units.get_mut(place) {
+                if let Some((_, known)) = units.get_mut(place) {
                     *known = needs;
                 }
             }
-            Err(place) => page.units.insert(place, (unit, needs)),
+            Err(place) => units.insert(place, (unit, needs)),
         }
-        if page.units.len() >= PAGE {
-            let upper = page.units.split_off(PAGE.div_euclid(2));
-            page.count();
-            pages.insert(at.saturating_add(1), Arc::new(Page::of(upper)));
-        } else {
-            page.count();
+        let upper = (units.len() >= PAGE).then(|| units.split_off(PAGE.div_euclid(2)));
+        self.replace(at, Page::of(units));
+        if let Some((head, page)) = upper.map(Page::of).and_then(|page| Some((page.head()?, page))) {
+            Arc::make_mut(&mut self.pages).insert(at.saturating_add(1), (head, Arc::new(page)));
         }
     }
 
     /// Writes down that a unit does not wait.
     pub(crate) fn remove(&mut self, unit: Ranked) {
         let at = self.page_of(unit);
-        let place = self
-            .pages
-            .get(at)
-            .and_then(|page| page.units.binary_search_by_key(&unit, |(unit, _)| *unit).ok());
-        let Some(place) = place else { return };
+        let Some((_, page)) = self.pages.get(at) else { return };
+        if let Ok(place) = page.units.binary_search_by_key(&unit, |(unit, _)| *unit) {
+            let mut units = page.units.clone();
+            units.remove(place);
+            self.replace(at, Page::of(units));
+        }
+    }
+
+    /// Puts a page in place of another one, or after the last; an empty one goes.
+    fn replace(&mut self, at: usize, page: Page) {
         let pages = Arc::make_mut(&mut self.pages);
-        let Some(page) = pages.get_mut(at).map(Arc::make_mut) else {
-            return;
-        };
-        page.units.remove(place);
-        if page.units.is_empty() {
-            pages.remove(at);
-        } else {
-            page.count();
+        match (page.head(), pages.get_mut(at)) {
+            (Some(head), Some(known)) => *known = (head, Arc::new(page)),
+            (Some(head), None) => pages.push((head, Arc::new(page))),
+            (None, Some(_)) => {
+                pages.remove(at);
+            }
+            (None, None) => {}
         }
     }
 
     /// The first unit after another one that fits into the room that there is for a rank: for a less important one there
-    /// is never more.
+    /// is never more. It is asked for ranks in their order.
     pub(crate) fn first_after(
         &self,
         after: Option<Ranked>,
         mut room: impl FnMut(Rank) -> [u64; DIMENSIONS_MAX],
     ) -> Option<Ranked> {
         let from = after.map_or(0, |after| self.page_of(after));
-        for page in self.pages.iter().skip(from) {
-            let Some(((first, _), _)) = page.units.first() else {
-                continue;
-            };
-            let most = room(*first);
-            if !page.could_fit(most) {
+        for (head, page) in self.pages.iter().skip(from) {
+            let (rank, _) = head.first;
+            let most = room(rank);
+            if !is_below(head.least, most) || !page.could_fit(most) {
                 continue;
             }
             let mut rest = page

@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 
 use crate::id::NodeIx;
 use crate::load::{DIMENSIONS_MAX, Loads};
+use crate::node::Node;
 use crate::package::Importance;
-use crate::plan::evict::occupants;
-use crate::room::is_below;
+use crate::room::{is_below, small, small_load};
 use crate::state::State;
 use crate::store::table::place;
 
@@ -71,6 +71,8 @@ struct Page {
     /// The least important one at each step, and beyond the last step.
     tops: [Weight; STEPS],
     further: Weight,
+    /// What each node has left at each step in each dimension, as [`small`] numbers; nothing where it has no such step.
+    rooms: [[[i32; PAGE]; DIMENSIONS_MAX]; STEPS],
     rows: Vec<Row>,
 }
 
@@ -78,8 +80,24 @@ impl Page {
     const EMPTY: Self = Self {
         tops: [Weight::NOBODY; STEPS],
         further: Weight::NOBODY,
+        rooms: [[[0; PAGE]; DIMENSIONS_MAX]; STEPS],
         rows: Vec::new(),
     };
+
+    /// Whether a load could fit at a step on each node, as far as small numbers tell; none where it fits on none.
+    fn could_fit(&self, level: usize, load: Loads) -> Option<[bool; PAGE]> {
+        let mut could = [true; PAGE];
+        let rooms = self.rooms.get(level)?;
+        for (load, rooms) in load.0.iter().zip(rooms).filter(|(load, _)| **load > 0) {
+            let load = small_load(*load);
+            for (could, room) in could.iter_mut().zip(rooms) {
+                *could &= load < *room;
+            }
+        }
+        // Not `any`: a sum over all is done many at a time.
+        let found = could.iter().fold(false, |found, could| found | *could);
+        found.then_some(could)
+    }
 }
 
 impl Yielding {
@@ -122,6 +140,13 @@ impl Yielding {
         if let Some(known) = page.rows.get_mut(at) {
             *known = row;
         }
+        for (rooms, step) in page.rooms.iter_mut().zip(row.steps) {
+            for (rooms, amount) in rooms.iter_mut().zip(step.room) {
+                if let Some(known) = rooms.get_mut(at) {
+                    *known = small(amount);
+                }
+            }
+        }
         page.further = page.rows.iter().map(|row| row.further).max().unwrap_or_default();
         for (level, top) in page.tops.iter_mut().enumerate() {
             let steps = page.rows.iter().filter_map(|row| row.steps.get(level));
@@ -143,7 +168,11 @@ impl Yielding {
                 if page.tops.get(level).is_none_or(|top| *top <= best.0) {
                     continue;
                 }
-                for (node, row) in page.rows(first) {
+                let Some(could) = page.could_fit(level, load) else {
+                    continue;
+                };
+                let rows = page.rows(first).zip(could).filter(|(_, could)| *could);
+                for ((node, row), _) in rows {
                     let Some(step) = row.steps.get(level) else { continue };
                     if step.last > best.0 && is_below(load, step.room) && allowed(node) {
                         best = (step.last, Some(node));
@@ -197,31 +226,25 @@ impl Page {
 impl Row {
     /// The steps of a node as it is now; none where nothing may be placed.
     fn of(state: &State, number: NodeIx) -> Self {
-        let Some(node) = state.node_at(number).filter(|node| node.takes_packages()) else {
+        if !state.node_at(number).is_some_and(Node::takes_packages) {
             return Self::default();
-        };
-        let mut yielding: Vec<(Importance, Loads)> = occupants(state, node)
-            .filter(|occupant| occupant.yields)
-            .map(|occupant| (occupant.importance, occupant.load))
-            .collect();
-        yielding.sort_by(|a, b| b.cmp(a));
+        }
+        let occupants = state.occupants.on(number).iter().rev();
+        let mut yielding = occupants.filter(|occupant| occupant.yields);
         let mut row = Self::default();
         let mut room = state.rooms.get(number).later;
-        let mut yielding = yielding.into_iter();
-        for (step, (importance, load)) in row.steps.iter_mut().zip(yielding.by_ref()) {
-            for (room, load) in room.iter_mut().zip(load.0) {
+        for (step, occupant) in row.steps.iter_mut().zip(yielding.by_ref()) {
+            for (room, load) in room.iter_mut().zip(occupant.load.0) {
                 // A node that is not metered in a dimension stays without limit there.
                 *room = room.saturating_add(load);
             }
             *step = Step {
-                last: Weight::of(importance),
+                last: Weight::of(occupant.importance),
                 room,
             };
         }
-        row.further = yielding
-            .next()
-            .map(|(importance, _)| Weight::of(importance))
-            .unwrap_or_default();
+        let further = yielding.next().map(|occupant| Weight::of(occupant.importance));
+        row.further = further.unwrap_or_default();
         row
     }
 

@@ -54,43 +54,44 @@ impl Draft<'_> {
             (Some(_), None) => Placement::Restart,
             (None, None) => Placement::First,
         };
-        let Some(package) = self.state.packages.get_mut(number.0) else {
+        let started = self.state.change_row(number, |package| {
+            let within = package.spec.restart.within;
+            if last == Some(node) {
+                package.failures.retain(|failure| now.at.since(*failure) < within);
+            } else {
+                package.failures.clear();
+            }
+            let delay = package.back_off();
+            package.last = Some(node);
+            package.prefer = None;
+            package.idle = None;
+            let own_mode = package.own_mode.clone().filter(|_| mode == Mode::Test);
+            let told_mode = own_mode.clone();
+            package.instance = Some(Instance {
+                node,
+                session,
+                start: epoch,
+                epoch,
+                mode,
+                phase: Phase::Starting,
+                since: now,
+                delay,
+                spec: package.spec.clone(),
+                revision: package.revision,
+                load: package.load,
+                detail: Arc::from(""),
+                output,
+                score: None,
+                busy: false,
+                own_mode,
+                held: false,
+                reload: None,
+            });
+            (package.load, package.spec.exclusive, delay, told_mode)
+        });
+        let Some((load, alone, delay, told_mode)) = started else {
             return;
         };
-        let within = package.spec.restart.within;
-        if last == Some(node) {
-            package.failures.retain(|failure| now.at.since(*failure) < within);
-        } else {
-            package.failures.clear();
-        }
-        let delay = package.back_off();
-        package.last = Some(node);
-        package.prefer = None;
-        package.idle = None;
-        let own_mode = package.own_mode.clone().filter(|_| mode == Mode::Test);
-        let told_mode = own_mode.clone();
-        let load = package.load;
-        let alone = package.spec.exclusive;
-        package.instance = Some(Instance {
-            node,
-            session,
-            start: epoch,
-            epoch,
-            mode,
-            phase: Phase::Starting,
-            since: now,
-            delay,
-            spec: package.spec.clone(),
-            revision: package.revision,
-            load,
-            detail: Arc::from(""),
-            output,
-            score: None,
-            busy: false,
-            own_mode,
-            held: false,
-            reload: None,
-        });
         self.change_node(node, |node| {
             if let Err(place) = node.instances.binary_search(&number) {
                 node.instances.insert(place, number);
@@ -238,24 +239,27 @@ impl Draft<'_> {
         let maintained = place
             .filter(|node| node.maintenance.is_some())
             .map(|node| node.name.clone());
-        let Some(package) = self.state.packages.get_mut(number.0) else {
-            return;
-        };
-        let Some(instance) = package.instance.take() else {
-            return;
-        };
-        let asked = match &instance.phase {
-            Phase::Stopping { why } => Some(why.clone()),
-            Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } | Phase::Stranded => None,
-        };
-        match &asked {
-            None => {
-                package.prefer = release.stay.then_some(instance.node);
-                package.idle = maintained.map(|node| Reason::Maintenance { node: Some(node) });
+        let taken = self.state.change_row(number, |package| {
+            let instance = package.instance.take()?;
+            let asked = match &instance.phase {
+                Phase::Stopping { why } => Some(why.clone()),
+                Phase::Starting | Phase::Running | Phase::Changing { .. } | Phase::Failing { .. } | Phase::Stranded => {
+                    None
+                }
+            };
+            match &asked {
+                None => {
+                    package.prefer = release.stay.then_some(instance.node);
+                    package.idle = maintained.map(|node| Reason::Maintenance { node: Some(node) });
+                }
+                Some(Reason::Stopped | Reason::Removed) => package.last = None,
+                Some(_) => {}
             }
-            Some(Reason::Stopped | Reason::Removed) => package.last = None,
-            Some(_) => {}
-        }
+            Some((instance, asked))
+        });
+        let Some((instance, asked)) = taken.flatten() else {
+            return;
+        };
         let node = instance.node;
         self.change_node(node, |node| {
             node.instances.retain(|there| *there != number);

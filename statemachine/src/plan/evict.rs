@@ -6,9 +6,9 @@
 use alloc::vec::Vec;
 
 use crate::id::{NodeIx, PackageIx};
-use crate::load::{DIMENSIONS_MAX, Loads};
-use crate::node::Node;
-use crate::package::{Importance, Package};
+use crate::load::DIMENSIONS_MAX;
+use crate::occupants::Occupant;
+use crate::package::Importance;
 use crate::plan::condition::{self, Lens};
 use crate::plan::eligible::Terms;
 use crate::plan::{maintenance, together};
@@ -30,15 +30,6 @@ pub(crate) struct Eviction {
     pub(crate) victims: Vec<PackageIx>,
 }
 
-/// One that has a place on a node, and will still have it when everything that is being stopped has ended.
-struct Occupant {
-    importance: Importance,
-    number: PackageIx,
-    load: Loads,
-    /// It may be stopped for the newcomer.
-    yields: bool,
-}
-
 /// A newcomer and what stands in its way on one node.
 struct Case<'a> {
     state: &'a State,
@@ -46,6 +37,10 @@ struct Case<'a> {
     newcomer: Importance,
     node: NodeIx,
     capacity: [u64; DIMENSIONS_MAX],
+    /// Whether anything there needs the node for itself.
+    alone: bool,
+    /// Whom its own condition wants there.
+    wanted: Vec<PackageIx>,
     /// The most important first.
     occupants: Vec<Occupant>,
 }
@@ -57,7 +52,7 @@ pub(crate) fn evict(state: &State, terms: &Terms, newcomer: Importance, node: No
     }
     let case = Case::new(state, terms, newcomer, node)?;
     let mut gone: Vec<PackageIx> = Vec::new();
-    let mut yielding = case.occupants.iter().rev().filter(|occupant| occupant.yields);
+    let mut yielding = case.occupants.iter().rev().filter(|occupant| case.gives_way(occupant));
     while !case.admits(&gone) {
         gone.push(yielding.next()?.number);
     }
@@ -79,12 +74,8 @@ impl<'a> Case<'a> {
         let wanted: Vec<PackageIx> = wanted
             .flat_map(|number| condition::named(state, *number, Polarity::Positive))
             .collect();
-        let there = row.instances.iter().chain(&row.claims).copied();
-        let mut occupants: Vec<Occupant> = there
-            .filter(|number| !terms.party.contains(number))
-            .filter_map(|number| occupant(state, number, newcomer, &wanted))
-            .collect();
-        occupants.sort_by_key(|occupant| (occupant.importance, occupant.number));
+        let others = |occupant: &&Occupant| !terms.party.contains(&occupant.number);
+        let occupants = state.occupants.on(node).iter().filter(others).copied().collect();
         let capacity = state.dimensions.capacity(&row.capacity);
         Some(Self {
             state,
@@ -92,8 +83,22 @@ impl<'a> Case<'a> {
             newcomer,
             node,
             capacity: capacity.map(|capacity| capacity.unwrap_or(u64::MAX)),
+            alone: row.alone > 0,
+            wanted,
             occupants,
         })
+    }
+
+    /// Whether one may be stopped for the newcomer.
+    fn gives_way(&self, occupant: &Occupant) -> bool {
+        let Some(package) = self.state.package_at(occupant.number) else {
+            return false;
+        };
+        occupant.yields
+            && occupant.importance > self.newcomer
+            && !self.wanted.contains(&occupant.number)
+            && !together::holds(self.state, package)
+            && !maintenance::is_held(self.state, occupant.number)
     }
 
     /// Whether the newcomer may be there once these are gone.
@@ -108,7 +113,7 @@ impl<'a> Case<'a> {
         let mut loads = loads.filter(|((_, own), _)| *own > 0);
         loads.all(|((sum, _), capacity)| *sum < capacity || capacity == u64::MAX)
             && (!self.terms.exclusive || stay().next().is_none())
-            && !stay().any(|occupant| condition::is_exclusive(self.state, occupant.number))
+            && !(self.alone && stay().any(|occupant| condition::is_exclusive(self.state, occupant.number)))
             && condition::first_against(self.state, self.terms, self.node, Lens::Later, gone).is_none()
             && condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone)
     }
@@ -150,57 +155,6 @@ impl<'a> Case<'a> {
         }
         condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone).then_some(())
     }
-}
-
-/// How a package counts on its node; none where it is being stopped for good.
-fn occupant(state: &State, number: PackageIx, newcomer: Importance, wanted: &[PackageIx]) -> Option<Occupant> {
-    let package = state.package_at(number)?;
-    let Standing {
-        importance,
-        load,
-        yields,
-    } = Standing::of(package)?;
-    Some(Occupant {
-        importance,
-        number,
-        load,
-        yields: yields
-            && !together::holds(state, package)
-            && !maintenance::is_held(state, number)
-            && importance > newcomer
-            && !wanted.contains(&number),
-    })
-}
-
-/// How what has a place on a node stands there, as far as the package alone tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) importance: Importance,
-    pub(crate) load: Loads,
-    /// It could be given up now for a more important one.
-    pub(crate) yields: bool,
-}
-
-impl Standing {
-    /// None where it has no place, or is being stopped for good.
-    pub(crate) fn of(package: &Package) -> Option<Self> {
-        let (importance, load, settled) = match &package.instance {
-            Some(instance) if instance.is_leaving() => return None,
-            Some(instance) => (instance.importance(package), instance.load, instance.is_live()),
-            None => (package.as_active(), package.claim.map(|_| package.load)?, true),
-        };
-        Some(Self {
-            importance,
-            load,
-            yields: settled && package.spec.preemptible,
-        })
-    }
-}
-
-/// Everything that has a place on a node, and will still have it when everything that is being stopped has ended.
-pub(crate) fn occupants<'a>(state: &'a State, node: &'a Node) -> impl Iterator<Item = Standing> {
-    let there = node.instances.iter().chain(&node.claims);
-    there.filter_map(|number| Standing::of(state.package_at(*number)?))
 }
 
 /// The node on which a package can be placed at the least expense: nobody has to go, or the most important one that has

@@ -29,6 +29,13 @@ pub(crate) fn choose(state: &State, number: PackageIx) -> Option<Choice> {
     })
 }
 
+/// The same, and what the search finds out about room serves the next one.
+pub(crate) fn choose_in(draft: &mut Draft<'_>, number: PackageIx) -> Option<Choice> {
+    let load = draft.state.package_at(number)?.load;
+    draft.state.rooms.learn(load, When::Now);
+    choose(draft.state, number)
+}
+
 /// Where a package can be started, and who starts with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -124,6 +131,9 @@ pub(crate) fn stake(draft: &mut Draft<'_>, number: PackageIx) -> bool {
         }
     }
     draft.state.refresh_yielding();
+    if let Some(load) = draft.state.package_at(number).map(|package| package.load) {
+        draft.state.rooms.learn(load, When::Later);
+    }
     let Some((found, party)) = make_room(draft.state, number) else {
         return false;
     };

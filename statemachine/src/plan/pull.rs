@@ -1,14 +1,13 @@
 //! Who waits and could have room that has become free: asked one after another, the most important first, because each
 //! that starts takes room from the next.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::draft::Draft;
 use crate::id::NodeIx;
 use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::package::{Importance, Rank};
-use crate::plan::evict::occupants;
 use crate::plan::gate;
 use crate::state::State;
 use crate::waiting::Ranked;
@@ -17,6 +16,7 @@ use crate::waiting::Ranked;
 #[derive(Debug, Default)]
 pub(crate) struct Pull {
     next: BTreeSet<(Ranked, NodeIx)>,
+    by_node: BTreeMap<NodeIx, Ranked>,
 }
 
 impl Pull {
@@ -26,10 +26,10 @@ impl Pull {
         if !gate::is_open(draft.state) {
             return;
         }
-        if !self.next.is_empty() && !gained.is_empty() {
-            self.next.retain(|(_, node)| !gained.contains(node));
-        }
         for node in gained {
+            if let Some(unit) = self.by_node.remove(&node) {
+                self.next.remove(&(unit, node));
+            }
             self.look(draft.state, None, node);
         }
     }
@@ -46,6 +46,7 @@ impl Pull {
             && unit == first
         {
             self.next.pop_first();
+            self.by_node.remove(&node);
             self.look(draft.state, Some(first), node);
         }
     }
@@ -55,9 +56,11 @@ impl Pull {
             return;
         }
         let slope = Slope::of(state, node);
-        let room = |rank: Rank| slope.left(Importance { spare: false, rank });
+        let mut step = 0;
+        let room = |rank: Rank| slope.left(&mut step, Importance { spare: false, rank });
         if let Some(unit) = state.waiting.first_after(after, room) {
             self.next.insert((unit, node));
+            self.by_node.insert(node, unit);
         }
     }
 }
@@ -84,30 +87,27 @@ impl Slope {
             }
             left
         };
-        let mut stay = Loads::default();
-        let mut yielding = Vec::new();
-        for there in occupants(state, row) {
-            if there.yields {
-                yielding.push((there.importance, there.load));
-            } else {
-                stay = stay.plus(there.load);
-            }
-        }
-        yielding.sort();
-        let mut steps = Vec::from([(None, left(stay))]);
-        for (importance, load) in yielding {
-            stay = stay.plus(load);
-            steps.push((Some(importance), left(stay)));
+        let occupants = state.occupants.on(node);
+        let settled = occupants.iter().filter(|occupant| !occupant.yields);
+        let mut stay = settled.fold(Loads::default(), |sum, occupant| sum.plus(occupant.load));
+        let mut steps = Vec::with_capacity(occupants.len().saturating_add(1));
+        steps.push((None, left(stay)));
+        for occupant in occupants.iter().filter(|occupant| occupant.yields) {
+            stay = stay.plus(occupant.load);
+            steps.push((Some(occupant.importance), left(stay)));
         }
         Self { steps }
     }
 
-    /// What is left for a newcomer if everything less important that may be stopped were.
-    fn left(&self, newcomer: Importance) -> [u64; DIMENSIONS_MAX] {
-        let above = self
-            .steps
-            .partition_point(|(importance, _)| importance.is_none_or(|it| it < newcomer));
-        let step = above.checked_sub(1).and_then(|last| self.steps.get(last));
-        step.map_or([0; DIMENSIONS_MAX], |(_, left)| *left)
+    /// What is left for a newcomer if everything less important that may be stopped were. The newcomers come in order, so
+    /// that the step where the last one stood is where this one's is sought from.
+    fn left(&self, step: &mut usize, newcomer: Importance) -> [u64; DIMENSIONS_MAX] {
+        let rest = self.steps.get(step.saturating_add(1)..).unwrap_or_default();
+        let passed = rest
+            .iter()
+            .take_while(|(importance, _)| importance.is_none_or(|it| it < newcomer))
+            .count();
+        *step = step.saturating_add(passed);
+        self.steps.get(*step).map_or([0; DIMENSIONS_MAX], |(_, left)| *left)
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn place_standbys(draft: &mut Draft<'_>, unit: Unit) {
         if occupied(draft.state, row) >= wanted(row) {
             return;
         }
-        if let Some(choice) = place::choose(draft.state, number) {
+        if let Some(choice) = place::choose_in(draft, number) {
             draft.start(number, choice.node, Mode::Standby, Cause::Trail);
         }
     }
@@ -103,7 +103,7 @@ pub(crate) fn place_tests(draft: &mut Draft<'_>, unit: Unit) {
         if !wanted {
             continue;
         }
-        if let Some(choice) = place::choose(draft.state, number) {
+        if let Some(choice) = place::choose_in(draft, number) {
             draft.start(number, choice.node, Mode::Test, Cause::Trail);
         }
     }

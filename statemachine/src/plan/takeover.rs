@@ -34,7 +34,7 @@ fn activate_single(draft: &mut Draft<'_>, number: PackageIx) {
         draft.drop_claim(number);
         return;
     }
-    match place::choose(draft.state, number) {
+    match place::choose_in(draft, number) {
         Some(choice) => place::start(draft, &choice, number, Mode::Active, Cause::Trail),
         None => {
             place::stake(draft, number);
@@ -74,7 +74,7 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
     }
     let order = in_order_of_start(draft.state, row);
     for number in order.iter().copied() {
-        let Some(choice) = place::choose(draft.state, number) else {
+        let Some(choice) = place::choose_in(draft, number) else {
             continue;
         };
         let node = choice.node;

@@ -232,6 +232,7 @@ fn index(state: &mut State) {
     for (unit, needs) in units {
         state.waiting.insert(unit, needs);
     }
+    state.list_occupants();
     state.refresh_yielding();
 }
 
