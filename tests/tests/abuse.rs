@@ -169,6 +169,20 @@ fn abuse(api: SocketAddr, peer: SocketAddr, idle_api: usize, idle_peer: usize) -
         let status = answered(api, declared.as_bytes()).context("1 GiB is announced")?;
         anyhow::ensure!(status == Some(413), "1 GiB is announced: {status:?}");
         send_a_gibibyte(api)?;
+        for (path, expected) in [
+            ("/peer/v1/join", 413),
+            ("/peer/v1/promote", 413),
+            ("/peer/v1/append", 421),
+        ] {
+            let length = (64 << 10) + 1;
+            let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+            let sent = [head.into_bytes(), vec![b'x'; length]].concat();
+            let status = answered(peer, &sent).context(path)?;
+            anyhow::ensure!(
+                status == Some(expected),
+                "more than 64 KiB from a stranger to {path}: {status:?}"
+            );
+        }
         for _ in 0..500 {
             let mut stream = TcpStream::connect(api)?;
             let _ = stream.write_all(b"GET /v1/packages HTTP/1.1\r\nhost: a\r\n\r\n");

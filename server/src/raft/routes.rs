@@ -40,6 +40,8 @@ use super::{relinquish, retime};
 
 /// The largest message but snapshots, which are streamed: several of the largest proposals.
 const BODY_BYTES_MAX: usize = 64 << 20;
+/// The largest message that anybody may send who names no member: an address, a name and a few words.
+const STRANGER_BODY_BYTES_MAX: usize = 64 << 10;
 /// How long a forwarded proposal waits here for this server to become ready.
 const READY_WAIT: Duration = Duration::from_millis(500);
 
@@ -58,12 +60,14 @@ pub(super) fn routes(core: Arc<Core>) -> Router {
         .route("/peer/v1/fitness", post(fitness))
         .route("/peer/v1/start_again", post(start_again))
         .route("/peer/v1/snapshot", post(snapshot).layer(DefaultBodyLimit::disable()))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // Before the body is read: a stranger's large one is not taken in.
         .layer(middleware::from_fn_with_state(Arc::clone(&core), check_member));
     Router::new()
         .route("/peer/v1/join", post(join))
         .route("/peer/v1/promote", post(promote))
+        .layer(DefaultBodyLimit::max(STRANGER_BODY_BYTES_MAX))
         .merge(members)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(core)
 }
 
