@@ -56,6 +56,27 @@ restart = { attempts = 100, within = "1s" }
 run.command = [@WITNESS@]
 "#;
 
+/// The same under a definition of this number: the first pair is told of a new one by its reload command, the second is
+/// restarted under it, standby first. The single package needs the spare link, where nodes have one.
+fn file(revision: u64, spare_link: bool) -> String {
+    let told =
+        format!("--unit\", \"told\"]\nrun.env = {{ REVISION = \"{revision}\" }}\nreload.command = [\"/bin/true\"]");
+    let started = format!("--way\", \"start\"]\nrun.env = {{ REVISION = \"{revision}\" }}");
+    let file = FILE
+        .replace("--unit\", \"told\"]", &told)
+        .replace("--way\", \"start\"]", &started);
+    if spare_link {
+        file.replace(
+            "name = \"single\"",
+            &format!("name = \"single\"\nneeds = [\"lan:{SPARE_LINK}\"]"),
+        )
+    } else {
+        file
+    }
+}
+
+/// What the single package needs and a fault takes away.
+const SPARE_LINK: &str = "spare0";
 /// Faults between two heals.
 const FAULTS_A_ROUND: u32 = 4;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -72,7 +93,7 @@ pub fn run(seed: u64, span: Duration) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut random = Random::new(seed);
     let mut cluster = start()?;
-    cluster.apply(FILE)?;
+    cluster.apply(&file(0, cluster.is_networked()))?;
     cluster.subscribe()?;
     let first_term = cluster.get::<Status>("/v1/status")?.term;
     let (mut report, mut hand) = (Report::default(), Hand::default());
@@ -109,6 +130,7 @@ fn start() -> anyhow::Result<Cluster> {
     let layout = Layout { servers: 3, workers: 0 };
     if let Some(mut cluster) = Cluster::create_networked("nemesis", layout)? {
         let ready = NODES.iter().try_for_each(|node| {
+            cluster.network()?.add_spare_link(node, SPARE_LINK)?;
             cluster.add_disk(node, DISK_MEBIBYTES)?;
             cluster.add_shim(node)
         });
@@ -155,4 +177,22 @@ fn one_round(cluster: &mut Cluster, hand: &mut Hand, random: &mut Random, report
     report.acknowledged += acknowledged(&load.writes);
     cluster.end_load(load)?;
     cluster.check_and_forget()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_definition_differs_and_all_are_the_same_packages() {
+        let (first, second) = (file(1, true), file(2, true));
+        assert_ne!(first, second);
+        assert_eq!(first.matches("REVISION = \"1\"").count(), 2, "{first}");
+        assert!(
+            first.contains("reload.command") && first.contains("needs = [\"lan:spare0\"]"),
+            "{first}"
+        );
+        assert!(!file(1, false).contains("needs"));
+        assert_eq!(first.matches("name = ").count(), FILE.matches("name = ").count());
+    }
 }

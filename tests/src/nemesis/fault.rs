@@ -42,6 +42,10 @@ pub enum Fault {
     StopCluster,
     /// An operator has packages moved to where they would rather be.
     Rebalance,
+    /// An operator applies another definition of the pairs: one is told, the other restarted, standbys first.
+    Redefine,
+    /// A link that a package needs is down on a node for so many milliseconds.
+    LoseNeed(&'static str, u64),
     /// A node reaches nobody and is reached by nobody, clients aside.
     Isolate(&'static str),
     /// The leader is isolated.
@@ -111,7 +115,7 @@ pub fn choose(random: &mut Random) -> Fault {
     };
     let package = random.one_of(&PACKAGES);
     let pause_ms = 50 + random.below(4_000);
-    match random.below(44) {
+    match random.below(47) {
         0..=2 => Fault::KillPackage(package),
         3 => Fault::PausePackage(package, pause_ms),
         4 | 5 => Fault::KillNode(node),
@@ -144,6 +148,8 @@ pub fn choose(random: &mut Random) -> Fault {
         40 => Fault::Maintain(node, pause_ms),
         41 => Fault::StopCluster,
         42 => Fault::Rebalance,
+        43 | 44 => Fault::Redefine,
+        45 => Fault::LoseNeed(node, pause_ms),
         _ => Fault::Wait(random.below(2_000)),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::NODES;
 use super::fault::{Fault, Outcome};
+use super::{NODES, SPARE_LINK, file};
 use crate::cluster::{Cluster, START_LIMIT};
 use crate::fault::Sync;
 use crate::network::{Lost, Rule, rules};
@@ -22,6 +22,7 @@ pub(super) struct Hand {
     powerless: BTreeSet<&'static str>,
     full: BTreeSet<&'static str>,
     rules: Vec<Rule>,
+    revision: u64,
 }
 
 impl Hand {
@@ -66,6 +67,11 @@ impl Hand {
                 Ok(stopped)
             }
             Fault::Rebalance => Ok(ask(cluster, "cluster/rebalance", "{}")),
+            Fault::Redefine => {
+                self.revision += 1;
+                let file = cluster.fill_in(&file(self.revision, cluster.is_networked()))?;
+                Ok(send(cluster, "PUT", "config", &file))
+            }
             Fault::Wait(ms) => {
                 pause(Duration::from_millis(*ms), "a fault may have time to show");
                 Ok(Outcome::Installed)
@@ -164,6 +170,12 @@ impl Hand {
                 cluster.network()?.link(node, true)?;
                 return Ok(Outcome::Installed);
             }
+            Fault::LoseNeed(node, ms) => {
+                cluster.network()?.set_spare_link(node, SPARE_LINK, false)?;
+                pause(Duration::from_millis(*ms), "the link that a package needs is down");
+                cluster.network()?.set_spare_link(node, SPARE_LINK, true)?;
+                return Ok(Outcome::Installed);
+            }
             Fault::SlowLink(node, kbit) => {
                 return Ok(match cluster.network()?.slow(node, *kbit) {
                     Ok(()) => Outcome::Installed,
@@ -215,10 +227,14 @@ fn paused(processes: &[Process], ms: u64) -> Outcome {
 
 /// It may be refused, or cut off by a fault: an operator's request among faults has no promised outcome.
 fn ask(cluster: &Cluster, what: &str, body: &str) -> Outcome {
+    send(cluster, "POST", what, body)
+}
+
+fn send(cluster: &Cluster, method: &str, what: &str, body: &str) -> Outcome {
     let path = format!("/v1/{what}?wait=0");
     let mut last = "no node".to_owned();
     for node in cluster.nodes() {
-        match cluster.send(node, "POST", &path, body) {
+        match cluster.send(node, method, &path, body) {
             Ok(answer) if answer.status < 500 => return Outcome::Installed,
             Ok(answer) => last = answer.text(),
             Err(error) => last = format!("{error:#}"),
