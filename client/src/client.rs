@@ -26,6 +26,8 @@ use crate::wire::status::{Members, Status};
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Arc<Transport>,
+    /// Reads are held past this index, for so long.
+    held: Option<(u64, Duration)>,
 }
 
 /// An answer, with the index that it was made at.
@@ -125,6 +127,7 @@ impl Client {
     pub fn new(endpoints: &[String]) -> Result<Self, ClientError> {
         Ok(Self {
             transport: Arc::new(Transport::new(endpoints, PATIENCE)?),
+            held: None,
         })
     }
 
@@ -135,7 +138,32 @@ impl Client {
     pub fn with_patience(endpoints: &[String], patience: Duration) -> Result<Self, ClientError> {
         Ok(Self {
             transport: Arc::new(Transport::new(endpoints, patience)?),
+            held: None,
         })
+    }
+
+    /// The same client, for reads that are held until what they ask for has changed past an index, or for as long as `wait`: a way to
+    /// follow one thing without a stream. The index is that of the answer before; an answer may come early, and unchanged, where
+    /// another server is asked than before.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), client::ClientError> {
+    /// use std::time::Duration;
+    /// let client = client::Client::new(&["10.0.0.1:7400".to_owned()])?;
+    /// let mut answer = client.package("orders-a").await?;
+    /// loop {
+    ///     println!("{}: {}", answer.body.state, answer.body.reason);
+    ///     let index = answer.index.unwrap_or(0);
+    ///     answer = client.held(index, Duration::from_secs(60)).package("orders-a").await?;
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn held(&self, index: u64, wait: Duration) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            held: Some((index, wait)),
+        }
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -153,75 +181,73 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; so for every method.
     pub async fn status(&self) -> Result<Answer<Status>, ClientError> {
-        self.get("/v1/status".to_owned(), Duration::ZERO).await
+        self.get("/v1/status".to_owned()).await
     }
 
     /// `GET /v1/nodes`.
     pub async fn nodes(&self) -> Result<Answer<Nodes>, ClientError> {
-        self.get("/v1/nodes".to_owned(), Duration::ZERO).await
+        self.get("/v1/nodes".to_owned()).await
     }
 
     /// `GET /v1/nodes/N`.
     pub async fn node(&self, node: &str) -> Result<Answer<Node>, ClientError> {
-        self.get(path(&["v1", "nodes", node])?, Duration::ZERO).await
+        self.get(path(&["v1", "nodes", node])?).await
     }
 
     /// `GET /v1/nodes/N/attributes`.
     pub async fn attributes(&self, node: &str) -> Result<Answer<Attributes>, ClientError> {
-        self.get(path(&["v1", "nodes", node, "attributes"])?, Duration::ZERO)
-            .await
+        self.get(path(&["v1", "nodes", node, "attributes"])?).await
     }
 
     /// `GET /v1/packages`.
     pub async fn packages(&self) -> Result<Answer<Packages>, ClientError> {
-        self.get("/v1/packages".to_owned(), Duration::ZERO).await
+        self.get("/v1/packages".to_owned()).await
     }
 
     /// `GET /v1/packages/P`, with its definition.
     pub async fn package(&self, package: &str) -> Result<Answer<Package>, ClientError> {
-        self.get(path(&["v1", "packages", package])?, Duration::ZERO).await
+        self.get(path(&["v1", "packages", package])?).await
     }
 
     /// `GET /v1/packages/P/explain`.
     pub async fn explain(&self, package: &str) -> Result<Answer<Explanation>, ClientError> {
-        self.get(path(&["v1", "packages", package, "explain"])?, Duration::ZERO)
-            .await
+        self.get(path(&["v1", "packages", package, "explain"])?).await
     }
 
     /// `GET /v1/groups`.
     pub async fn groups(&self) -> Result<Answer<Groups>, ClientError> {
-        self.get("/v1/groups".to_owned(), Duration::ZERO).await
+        self.get("/v1/groups".to_owned()).await
     }
 
     /// `GET /v1/groups/G`.
     pub async fn group(&self, group: &str) -> Result<Answer<Group>, ClientError> {
-        self.get(path(&["v1", "groups", group])?, Duration::ZERO).await
+        self.get(path(&["v1", "groups", group])?).await
     }
 
     /// `GET /v1/resources`.
     pub async fn resources(&self) -> Result<Answer<Resources>, ClientError> {
-        self.get("/v1/resources".to_owned(), Duration::ZERO).await
+        self.get("/v1/resources".to_owned()).await
     }
 
     /// `GET /v1/resources/ID`.
     pub async fn resource(&self, id: &str) -> Result<Answer<Resource>, ClientError> {
-        self.get(path(&["v1", "resources", id])?, Duration::ZERO).await
+        self.get(path(&["v1", "resources", id])?).await
     }
 
     /// `GET /v1/events`: a page, oldest first; with a wait, held until there is at least one such event.
     pub async fn events(&self, query: &EventQuery, wait: Wait) -> Result<Answer<Events>, ClientError> {
         let target = target(&format!("/v1/events?{}", wait.query()), query)?;
-        self.get(target, wait.hold()).await
+        self.ask(target, wait.hold()).await
     }
 
     /// `GET /v1/config`. Its index is that of the last change of the configuration.
     pub async fn config(&self) -> Result<Answer<Config>, ClientError> {
-        self.get("/v1/config".to_owned(), Duration::ZERO).await
+        self.get("/v1/config".to_owned()).await
     }
 
     /// `GET /v1/members`.
     pub async fn members(&self) -> Result<Answer<Members>, ClientError> {
-        self.get("/v1/members".to_owned(), Duration::ZERO).await
+        self.get("/v1/members".to_owned()).await
     }
 
     /// `POST /v1/plan`: what a change would do.
@@ -396,7 +422,18 @@ impl Client {
             .await
     }
 
-    async fn get<T: DeserializeOwned>(&self, target: String, hold: Duration) -> Result<Answer<T>, ClientError> {
+    /// A read of the present state, which can be held.
+    async fn get<T: DeserializeOwned>(&self, path: String) -> Result<Answer<T>, ClientError> {
+        match self.held {
+            None => self.ask(path, Duration::ZERO).await,
+            Some((index, wait)) => {
+                self.ask(format!("{path}?index={index}&wait={}ms", wait.as_millis()), wait)
+                    .await
+            }
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, target: String, hold: Duration) -> Result<Answer<T>, ClientError> {
         let request = Request {
             method: Method::GET,
             target,

@@ -88,6 +88,16 @@ impl ApiError {
         error
     }
 
+    /// 429: so many reads may be held at once.
+    pub fn too_many_held(most: usize) -> Self {
+        let detail = format!(
+            "{most} reads are held at this server already: ask without `index`, ask another server, or use /v1/watch"
+        );
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", detail);
+        error.0.retry_after_s = Some(1);
+        error
+    }
+
     /// 503: no quorum can be reached from here.
     pub fn no_quorum(detail: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", detail);

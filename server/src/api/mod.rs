@@ -12,6 +12,7 @@ pub mod definition;
 pub mod error;
 pub mod events;
 pub mod extract;
+mod held;
 pub mod members;
 pub mod nodes;
 pub mod openapi;
@@ -54,6 +55,7 @@ struct Inner {
     raft: RaftNode,
     config: Config,
     watching: watch::Watching,
+    holding: held::Holding,
 }
 
 /// The state that an answer is made from.
@@ -70,13 +72,21 @@ pub struct ReadQuery {
     /// `linearizable` (the default) or `local`.
     #[schemars(extend("enum" = ["linearizable", "local"]))]
     consistency: Option<String>,
+    /// Hold the answer until what is asked for has changed past this index: the `X-Index` of an earlier answer.
+    index: Option<u64>,
+    /// For so long; the answer comes then, changed or not. Without it the answer is not held.
+    #[schemars(regex(pattern = r"^(0|[0-9]{1,11}(ms|s|m|h|d))$"))]
+    wait: Option<String>,
 }
 
 impl ReadQuery {
     /// A read with this consistency.
     #[must_use]
     pub fn with(consistency: Option<String>) -> Self {
-        Self { consistency }
+        Self {
+            consistency,
+            ..Self::default()
+        }
     }
 }
 
@@ -97,6 +107,7 @@ impl Api {
                 raft,
                 config,
                 watching: watch::Watching::default(),
+                holding: held::Holding::default(),
             }),
         }
     }
@@ -197,7 +208,13 @@ pub fn routes(api: Api) -> Router {
     table::operations()
         .into_iter()
         .fold(Router::new(), |router, operation| {
-            router.route(operation.path, operation.handler)
+            let handler = if operation.can_be_held() {
+                let hold = axum::middleware::from_fn_with_state(api.clone(), held::hold);
+                operation.handler.layer(hold)
+            } else {
+                operation.handler
+            };
+            router.route(operation.path, handler)
         })
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -249,4 +249,23 @@ mod tests {
             assert!(page.contains(last), "docs/API.md does not name {}", operation.path);
         }
     }
+
+    /// What is checked in is what programs are generated from: a change of the API is seen in its diff.
+    /// `UPDATE=1 cargo test -p paceline openapi` writes it anew.
+    #[test]
+    fn what_is_checked_in_is_what_is_answered() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let described = describe(&table::operations());
+        let text = serde_json::to_string_pretty(&described).unwrap() + "\n";
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let checked_in = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().zip(checked_in.lines()).position(|(is, was)| is != was);
+        assert!(
+            text == checked_in,
+            "docs/openapi.json differs from line {}: look at the change with UPDATE=1, and check it in",
+            line.unwrap_or_else(|| text.lines().count().min(checked_in.lines().count())) + 1
+        );
+    }
 }

@@ -197,6 +197,12 @@ impl Operation {
         self
     }
 
+    /// Whether `?index=I&wait=30s` holds its answer. What reads the log has ways of its own to wait for more.
+    #[must_use]
+    pub fn can_be_held(&self) -> bool {
+        self.kind == Kind::Read && self.method == Method::GET && matches!(self.answer, Answer::Json(_)) && !self.forgets
+    }
+
     /// Every status that it can answer.
     #[must_use]
     pub fn statuses(&self) -> Vec<u16> {
@@ -211,7 +217,7 @@ impl Operation {
         if self.forgets {
             all.push(410);
         }
-        if matches!(self.answer, Answer::Stream(_)) {
+        if matches!(self.answer, Answer::Stream(_)) || self.can_be_held() {
             all.push(429);
         }
         match self.kind {

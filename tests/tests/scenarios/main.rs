@@ -12,6 +12,7 @@ mod fenced;
 mod fitness;
 mod free_run;
 mod full_disk;
+mod held;
 mod if_match;
 mod leader_node_killed;
 mod leader_server_killed;
