@@ -8,6 +8,7 @@ mod hand;
 mod random;
 mod report;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -57,26 +58,21 @@ run.command = [@WITNESS@]
 "#;
 
 /// The same under a definition of this number: the first pair is told of a new one by its reload command, the second is
-/// restarted under it, standby first. The single package needs the spare link, where nodes have one.
-fn file(revision: u64, spare_link: bool) -> String {
+/// restarted under it, standby first. The single package needs a service of its node.
+fn file(revision: u64) -> String {
     let told =
         format!("--unit\", \"told\"]\nrun.env = {{ REVISION = \"{revision}\" }}\nreload.command = [\"/bin/true\"]");
     let started = format!("--way\", \"start\"]\nrun.env = {{ REVISION = \"{revision}\" }}");
-    let file = FILE
-        .replace("--unit\", \"told\"]", &told)
-        .replace("--way\", \"start\"]", &started);
-    if spare_link {
-        file.replace(
-            "name = \"single\"",
-            &format!("name = \"single\"\nneeds = [\"lan:{SPARE_LINK}\"]"),
-        )
-    } else {
-        file
-    }
+    FILE.replace("--unit\", \"told\"]", &told)
+        .replace("--way\", \"start\"]", &started)
+        .replace("name = \"single\"", "name = \"single\"\nneeds = [\"service:store\"]")
 }
 
-/// What the single package needs and a fault takes away.
-const SPARE_LINK: &str = "spare0";
+/// While this file is there the service is up on the node.
+fn store(cluster: &Cluster, node: &str) -> PathBuf {
+    cluster.directory().join(format!("store-on-{node}"))
+}
+
 /// Faults between two heals.
 const FAULTS_A_ROUND: u32 = 4;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
@@ -93,7 +89,7 @@ pub fn run(seed: u64, span: Duration) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut random = Random::new(seed);
     let mut cluster = start()?;
-    cluster.apply(&file(0, cluster.is_networked()))?;
+    cluster.apply(&file(0))?;
     cluster.subscribe()?;
     let first_term = cluster.get::<Status>("/v1/status")?.term;
     let (mut report, mut hand) = (Report::default(), Hand::default());
@@ -127,10 +123,11 @@ pub fn run(seed: u64, span: Duration) -> anyhow::Result<()> {
 
 /// A cluster that can be broken in as many ways as this machine allows.
 fn start() -> anyhow::Result<Cluster> {
-    let layout = Layout { servers: 3, workers: 0 };
+    // Nodes are added one by one, because each looks at a service of its own.
+    let layout = Layout { servers: 0, workers: 0 };
     if let Some(mut cluster) = Cluster::create_networked("nemesis", layout)? {
+        add_nodes(&mut cluster)?;
         let ready = NODES.iter().try_for_each(|node| {
-            cluster.network()?.add_spare_link(node, SPARE_LINK)?;
             cluster.add_disk(node, DISK_MEBIBYTES)?;
             cluster.add_shim(node)
         });
@@ -145,7 +142,23 @@ fn start() -> anyhow::Result<Cluster> {
             }
         }
     }
-    Cluster::start("nemesis", 3)
+    let mut cluster = Cluster::create("nemesis")?;
+    add_nodes(&mut cluster)?;
+    cluster.start_all()?;
+    Ok(cluster)
+}
+
+fn add_nodes(cluster: &mut Cluster) -> anyhow::Result<()> {
+    for (number, node) in (1..).zip(NODES) {
+        let store = store(cluster, node);
+        std::fs::write(&store, "")?;
+        let service = format!(
+            "[monitor.service.store]\nexec = [\"/usr/bin/test\", \"-e\", \"{}\"]\ninterval = \"200ms\"\nfailures = 1\n",
+            store.display()
+        );
+        cluster.add_node(number, &service)?;
+    }
+    Ok(())
 }
 
 /// Some faults under load, a heal, every check.
@@ -185,14 +198,13 @@ mod tests {
 
     #[test]
     fn each_definition_differs_and_all_are_the_same_packages() {
-        let (first, second) = (file(1, true), file(2, true));
+        let (first, second) = (file(1), file(2));
         assert_ne!(first, second);
         assert_eq!(first.matches("REVISION = \"1\"").count(), 2, "{first}");
         assert!(
-            first.contains("reload.command") && first.contains("needs = [\"lan:spare0\"]"),
+            first.contains("reload.command") && first.contains("needs = [\"service:store\"]"),
             "{first}"
         );
-        assert!(!file(1, false).contains("needs"));
         assert_eq!(first.matches("name = ").count(), FILE.matches("name = ").count());
     }
 }

@@ -44,7 +44,7 @@ pub enum Fault {
     Rebalance,
     /// An operator applies another definition of the pairs: one is told, the other restarted, standbys first.
     Redefine,
-    /// A link that a package needs is down on a node for so many milliseconds.
+    /// A service that a package needs is down on a node for so many milliseconds.
     LoseNeed(&'static str, u64),
     /// A node reaches nobody and is reached by nobody, clients aside.
     Isolate(&'static str),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::fault::{Fault, Outcome};
-use super::{NODES, SPARE_LINK, file};
+use super::{NODES, file, store};
 use crate::cluster::{Cluster, START_LIMIT};
 use crate::fault::Sync;
 use crate::network::{Lost, Rule, rules};
@@ -69,8 +69,15 @@ impl Hand {
             Fault::Rebalance => Ok(ask(cluster, "cluster/rebalance", "{}")),
             Fault::Redefine => {
                 self.revision += 1;
-                let file = cluster.fill_in(&file(self.revision, cluster.is_networked()))?;
+                let file = cluster.fill_in(&file(self.revision))?;
                 Ok(send(cluster, "PUT", "config", &file))
+            }
+            Fault::LoseNeed(node, ms) => {
+                let store = store(cluster, node);
+                std::fs::remove_file(&store)?;
+                pause(Duration::from_millis(*ms), "the service that a package needs is down");
+                std::fs::write(&store, "")?;
+                Ok(Outcome::Installed)
             }
             Fault::Wait(ms) => {
                 pause(Duration::from_millis(*ms), "a fault may have time to show");
@@ -168,12 +175,6 @@ impl Hand {
                 cluster.network()?.link(node, false)?;
                 pause(Duration::from_millis(*ms), "the cable is out");
                 cluster.network()?.link(node, true)?;
-                return Ok(Outcome::Installed);
-            }
-            Fault::LoseNeed(node, ms) => {
-                cluster.network()?.set_spare_link(node, SPARE_LINK, false)?;
-                pause(Duration::from_millis(*ms), "the link that a package needs is down");
-                cluster.network()?.set_spare_link(node, SPARE_LINK, true)?;
                 return Ok(Outcome::Installed);
             }
             Fault::SlowLink(node, kbit) => {

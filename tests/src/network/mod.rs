@@ -164,31 +164,6 @@ impl Network {
         Ok(())
     }
 
-    /// Gives a node a link that leads nowhere: something that it can lose without being cut off.
-    ///
-    /// # Errors
-    /// Where there is no such node, or it can't be made.
-    pub fn add_spare_link(&self, node: &str, link: &str) -> anyhow::Result<()> {
-        ip(&["-n", self.namespace(node)?, "link", "add", link, "type", "dummy"])?;
-        self.set_spare_link(node, link, true)
-    }
-
-    /// Sets such a link up or down.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn set_spare_link(&self, node: &str, link: &str, up: bool) -> anyhow::Result<()> {
-        let state = if up { "up" } else { "down" };
-        ip(&["-n", self.namespace(node)?, "link", "set", link, state])?;
-        Ok(())
-    }
-
-    fn namespace(&self, node: &str) -> anyhow::Result<&str> {
-        let found = self.nodes.iter().find(|(name, _)| name == node);
-        let (_, namespace) = found.with_context(|| format!("there is no node {node}"))?;
-        Ok(namespace.name())
-    }
-
     /// Lets so many kbit a second through to a node.
     ///
     /// # Errors
