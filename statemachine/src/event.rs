@@ -212,6 +212,12 @@ pub enum EventKind {
         node: NodeName,
         detail: String,
     },
+    /// It goes on under the definition before: a member of its group has failed under the new one.
+    RollOutHeld {
+        package: PackageName,
+        node: NodeName,
+        by: PackageName,
+    },
     /// No node is left on which it has not failed too often.
     GaveUp { package: PackageName, why: Reason },
     /// It is to run and can't at the moment.

@@ -119,8 +119,9 @@ fn summary(state: &State, package: &Package) -> String {
     let epoch = instance.epoch;
     match &instance.phase {
         Phase::Running => format!(
-            "{name} runs on {node} as {mode} under epoch {epoch}{}",
-            fitness_words(instance)
+            "{name} runs on {node} as {mode} under epoch {epoch}{}{}",
+            fitness_words(instance),
+            held_back_words(state, package)
         ),
         Phase::Starting if instance.delay.0 > 0 => {
             format!(
@@ -167,6 +168,13 @@ fn fitness_words(instance: &Instance) -> String {
         }
         Some(score) => format!("; it says how fit it is to be promoted: score {score}, the highest is chosen"),
     }
+}
+
+/// Why it goes on under an older definition.
+fn held_back_words(state: &State, package: &Package) -> String {
+    state.held_back_by(package).map_or_else(String::new, |by| {
+        format!("; it goes on under the definition before, because {by} has failed under the new one")
+    })
 }
 
 /// The mode of an instance in words, with its output where all of its group are active.
@@ -234,6 +242,12 @@ fn next(state: &State, package: &Package) -> Vec<String> {
     if package.instance.is_some() && maintenance::is_maintained_package(state, package) {
         next.push("it is in maintenance and not touched: `maintenance off` ends that".to_string());
         return next;
+    }
+    if let Some(by) = state.held_back_by(package) {
+        next.push(format!(
+            "mend the definition and apply it again; `clear {by}` tries it once more; `stop {by}` gives its node up, and {name} is \
+             restarted under the new definition all the same"
+        ));
     }
     match &package.instance {
         Some(instance) => {

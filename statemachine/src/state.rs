@@ -13,7 +13,7 @@ use crate::load::Dimensions;
 use crate::node::Node;
 use crate::occupants::Occupants;
 use crate::package::{Package, Rank};
-use crate::plan::account;
+use crate::plan::{account, refresh};
 use crate::reason::Reason;
 use crate::requests::Requests;
 use crate::resource::Needs;
@@ -264,6 +264,14 @@ impl State {
     pub fn why_idle(&self, package: &Package) -> Option<Reason> {
         let number = *self.packages_by_name.get(package.name())?;
         account::why_idle(self, number, package)
+    }
+
+    /// Whose failure under a new definition keeps that from a package, which goes on under the one before.
+    #[must_use]
+    pub fn held_back_by(&self, package: &Package) -> Option<&PackageName> {
+        let number = *self.packages_by_name.get(package.name())?;
+        let by = refresh::held_back_by(self, number)?;
+        self.package_at(by).map(Package::name)
     }
 
     /// The names of a node's load dimensions with what is planned there, as `capacity` names them.

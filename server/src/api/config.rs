@@ -69,7 +69,7 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
     api.await_settled(made.index, terms.wait, |state| {
         let unsettled: Vec<String> = state
             .packages()
-            .filter(|package| !packages::is_settled(package))
+            .filter(|package| !packages::is_settled(package) && packages::held_back(state, package).is_none())
             .map(|package| package.spec.name.as_str().to_owned())
             .collect();
         if !unsettled.is_empty() {
@@ -79,13 +79,19 @@ pub async fn put_config(State(api): State<Api>, terms: Terms, headers: HeaderMap
             .iter()
             .filter_map(|name| state.package(name))
             .find(|package| package.state() == PackageState::Failed);
-        match failed {
-            None => Settled::Done("the cluster is as the file says".to_owned()),
-            Some(package) => Settled::Failed(format!(
-                "the file is in force, but {name} does not run: {}; `paceline explain {name}` says more",
+        let held = defined
+            .iter()
+            .filter_map(|name| state.package(name))
+            .find_map(|package| packages::held_back(state, package));
+        match (failed, held) {
+            (None, None) => Settled::Done("the cluster is as the file says".to_owned()),
+            (Some(package), held) => Settled::Failed(format!(
+                "the file is in force, but {name} does not run: {}{}; `paceline explain {name}` says more",
                 convert::reason(state, package),
+                held.map_or_else(String::new, |held| format!("; {held}")),
                 name = package.name(),
             )),
+            (None, Some(held)) => Settled::Failed(format!("the file is in force, but {held}")),
         }
     })
     .await

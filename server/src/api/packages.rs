@@ -318,11 +318,23 @@ pub fn is_settled(package: &Row) -> bool {
     }
 }
 
+/// Why a package goes on under the definition before, where nothing is under way that will change that by itself.
+pub fn held_back(state: &Cluster, package: &Row) -> Option<String> {
+    let by = state.held_back_by(package)?;
+    state.package(by).is_none_or(is_settled).then(|| {
+        let name = package.name();
+        format!("{name} goes on under the definition before, because {by} has failed under the new one")
+    })
+}
+
 fn all_settled(state: &Cluster, names: &[PackageName]) -> Settled {
     let rows: Vec<&Row> = names.iter().filter_map(|name| state.package(name)).collect();
     let text = |row: &Row| format!("{}: {}", row.name(), convert::reason(state, row));
     if let Some(failed) = rows.iter().find(|row| row.state() == PackageState::Failed) {
         return Settled::Failed(text(failed));
+    }
+    if let Some(held) = rows.iter().find_map(|row| held_back(state, row)) {
+        return Settled::Failed(held);
     }
     match rows.iter().find(|row| !is_settled(row)) {
         Some(row) => Settled::Not(text(row)),

@@ -376,6 +376,11 @@ fn redefine(
             draft.touch(node);
         }
     }
+    let change = if draft.returns_to(number) {
+        Change::Nothing
+    } else {
+        change
+    };
     if change == Change::Nothing {
         draft.adopt(number);
     }

@@ -6,7 +6,7 @@ use super::{Cause, Draft};
 use crate::event::EventKind;
 use crate::id::{Index, PackageIx};
 use crate::plan::maintenance;
-use crate::reload::Reload;
+use crate::reload::{Change, Reload};
 
 impl Draft<'_> {
     /// Has a package's instance told of its present definition. Nothing of what is not to be touched is.
@@ -64,6 +64,25 @@ impl Draft<'_> {
         self.touch(node);
         self.say_package(number, Cause::Trail, kind);
         self.plan_package(number);
+    }
+
+    /// Whether a package's definition has become again what its instance runs and was never told to leave: then there is nothing to
+    /// restart or to tell.
+    pub(crate) fn returns_to(&mut self, number: PackageIx) -> bool {
+        let Some(package) = self.state.package_at(number) else {
+            return false;
+        };
+        let revision = package.revision;
+        let returns = package.instance.as_ref().is_some_and(|instance| {
+            instance.is_live()
+                && instance.revision != revision
+                && instance.reload.is_none()
+                && Change::between(&instance.spec, &package.spec) == Change::Nothing
+        });
+        if returns {
+            self.change_instance(number, |instance| instance.revision = revision);
+        }
+        returns
     }
 
     /// An instance that needs no restart, or none any more, goes on under the new definition, with the new load.

@@ -62,6 +62,7 @@ impl EventKind {
             Self::Reloaded { .. } => "reloaded",
             Self::ReloadFailed { .. } => "reload-failed",
             Self::GaveUp { .. } => "gave-up",
+            Self::RollOutHeld { .. } => "roll-out-held",
             Self::Waiting { .. } => "waiting",
             Self::GroupRedundant { .. } => "group-redundant",
             Self::GroupDegraded { .. } => "group-degraded",
@@ -120,6 +121,7 @@ impl EventKind {
             | Self::Reloaded { package, .. }
             | Self::ReloadFailed { package, .. }
             | Self::GaveUp { package, .. }
+            | Self::RollOutHeld { package, .. }
             | Self::Waiting { package, .. }
             | Self::MaintenanceBegan {
                 of: Maintained::Package(package),
@@ -214,6 +216,7 @@ impl EventKind {
             | Self::Reloading { node, .. }
             | Self::Reloaded { node, .. }
             | Self::ReloadFailed { node, .. }
+            | Self::RollOutHeld { node, .. }
             | Self::MaintenanceBegan {
                 of: Maintained::Node(node),
                 ..
@@ -241,6 +244,7 @@ impl EventKind {
             | Self::Failed { .. }
             | Self::Banned { .. }
             | Self::ReloadFailed { .. }
+            | Self::RollOutHeld { .. }
             | Self::Waiting { .. }
             | Self::GroupDegraded { .. }
             | Self::RuleRefused { .. }

@@ -165,6 +165,9 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
         EventKind::ReloadFailed { package, node, detail } => {
             format!("{package} could not be reloaded on {node} and is restarted: {detail}")
         }
+        EventKind::RollOutHeld { package, node, by } => {
+            format!("{package} goes on on {node} under the definition before: {by} has failed under the new one")
+        }
         EventKind::GaveUp { package, why } => format!("{package} is given up: {why}"),
         EventKind::Waiting { package, why } => format!("{package} waits: {why}"),
         _ => return None,

@@ -9,6 +9,7 @@ use crate::group::{Group, Health, Ownership};
 use crate::id::{GroupIx, PackageIx};
 use crate::package::{Instance, Package};
 use crate::plan::eligible::Terms;
+use crate::plan::refresh::held_back_by;
 use crate::plan::standby::{occupied, wanted};
 use crate::plan::{gate, maintenance, together};
 use crate::reason::Reason;
@@ -133,11 +134,39 @@ fn set_idle(draft: &mut Draft<'_>, number: PackageIx, idle: Option<Reason>) {
     match idle {
         Some(why @ Reason::Failed { .. }) => {
             draft.say_package(number, Cause::Trail, EventKind::GaveUp { package: name, why });
+            say_held_back(draft, number);
         }
         Some(why @ (Reason::NoNode { .. } | Reason::AwaitsRoom { .. })) => {
             draft.say_package(number, Cause::Trail, EventKind::Waiting { package: name, why });
         }
         Some(_) | None => {}
+    }
+}
+
+/// Who has given up under a new definition keeps it from the active one of its group.
+fn say_held_back(draft: &mut Draft<'_>, failed: PackageIx) {
+    let of_failed = draft.state.package_at(failed);
+    let Some(group) = of_failed
+        .and_then(|package| package.group)
+        .and_then(|group| draft.state.group_at(group))
+    else {
+        return;
+    };
+    let held = draft
+        .state
+        .group_members(group)
+        .map(|(number, _)| number)
+        .find(|number| held_back_by(draft.state, *number) == Some(failed));
+    let Some(by) = of_failed.map(|package| package.name().clone()) else {
+        return;
+    };
+    let named = held.and_then(|held| {
+        let package = draft.state.package_at(held)?;
+        draft.names(held, package.instance.as_ref()?.node)
+    });
+    if let (Some(held), Some((package, node))) = (held, named) {
+        let kind = EventKind::RollOutHeld { package, node, by };
+        draft.say_package(held, Cause::Trail, kind);
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) mod maintenance;
 pub(crate) mod needs;
 pub(crate) mod place;
 mod pull;
-mod refresh;
+pub(crate) mod refresh;
 pub(crate) mod ring;
 pub(crate) mod share;
 mod standby;

@@ -1,11 +1,13 @@
-//! Instances of an older definition are reloaded or restarted: the standbys of a group first, the active one last.
+//! Instances of an older definition are reloaded or restarted: the standbys of a group first, the active one last, and not
+//! at all while a standby fails under the new one.
 
 use alloc::vec::Vec;
 
+use crate::command::Wish;
 use crate::draft::{Cause, Draft};
 use crate::group::{Group, Ownership};
 use crate::id::{GroupIx, PackageIx};
-use crate::package::Package;
+use crate::package::{Instance, Package};
 use crate::plan::place;
 use crate::plan::standby::{occupied, wanted};
 use crate::plan::takeover::wants_start;
@@ -34,7 +36,11 @@ pub(super) fn refresh_group(draft: &mut Draft<'_>, group: GroupIx) {
         .filter(|member| *member != active)
         .filter_map(|member| Some((member, due(&member)?)))
         .collect();
-    let of_active = due(&active).filter(|_| standbys.is_empty() && others_are_settled(draft.state, row, active));
+    let of_active = due(&active).filter(|_| {
+        standbys.is_empty()
+            && others_are_settled(draft.state, row, active)
+            && failed_under_new(draft.state, row, active).is_none()
+    });
     for (number, refresh) in standbys {
         perform(draft, number, refresh);
     }
@@ -65,6 +71,30 @@ fn perform(draft: &mut Draft<'_>, number: PackageIx, refresh: Refresh) {
     }
 }
 
+/// Whom the active one of its group waits for with its new definition: a member that failed under its own new one and
+/// does not run. Nobody who works is stopped for a definition that has just been seen to fail.
+pub(crate) fn held_back_by(state: &State, number: PackageIx) -> Option<PackageIx> {
+    let package = state.package_at(number)?;
+    let instance = package.instance.as_ref()?;
+    if !package.is_outdated() || !instance.holds_unit() || !instance.is_live() {
+        return None;
+    }
+    failed_under_new(state, state.group_at(package.group?)?, number)
+}
+
+/// A definition that changes how a package is run forgets its failures, so those that there are came under it. It says something of
+/// the active one's only where it came later than what that runs.
+fn failed_under_new(state: &State, group: &Group, active: PackageIx) -> Option<PackageIx> {
+    let runs = state.package_at(active)?.instance.as_ref()?.revision;
+    let mut others = state.group_members(group).filter(|(number, _)| *number != active);
+    let failed = others.find(|(_, package)| {
+        let ready = package.instance.as_ref().is_some_and(Instance::is_ready);
+        let wished = package.wish == Wish::Start && !package.removing;
+        package.revision > runs && wished && !ready && !(package.failures.is_empty() && package.bans.is_empty())
+    });
+    failed.map(|(number, _)| number)
+}
+
 /// Whether every other member of a group is ready, or has no instance and is not about to have one.
 fn others_are_settled(state: &State, group: &Group, active: PackageIx) -> bool {
     let mut others = state.group_members(group).filter(|(number, _)| *number != active);
@@ -74,10 +104,7 @@ fn others_are_settled(state: &State, group: &Group, active: PackageIx) -> bool {
     })
 }
 
-/// Whether a member has ended in order to start again, and will in this very entry.
+/// Whether a member without an instance will have one in this very entry: it ended in order to start again, or may again.
 fn comes_back(state: &State, group: &Group, number: PackageIx, package: &Package) -> bool {
-    package.prefer.is_some()
-        && wants_start(package)
-        && occupied(state, group) < wanted(group)
-        && place::choose(state, number).is_some()
+    wants_start(package) && occupied(state, group) < wanted(group) && place::choose(state, number).is_some()
 }

@@ -110,3 +110,47 @@ fn what_does_not_take_it_is_restarted() -> anyhow::Result<()> {
     }
     cluster.finish()
 }
+
+/// The standby fails under the new definition: the active one goes on under the one before, `apply` says so, and the old file makes
+/// all well without touching who works.
+#[test]
+fn a_definition_that_fails_goes_no_further() -> anyhow::Result<()> {
+    let cluster = Cluster::start("roll-out", 3)?;
+    let good = format!("{PAIR}restart = {{ attempts = 1, within = \"10m\" }}\nstart_timeout = \"2s\"\n");
+    // Ready is what answers; nothing does.
+    let bad = format!("{good}probe = {{ exec = [\"/bin/false\"], interval = \"100ms\", failures = 1 }}\n");
+    cluster.apply(&good)?;
+    let active = cluster.wait_running("svc-1", "active")?;
+    cluster.wait_running("svc-2", "standby")?;
+    let before = pids(&pair(&cluster, ["n1", "n2"])?);
+
+    let path = cluster.directory().join("cluster.toml");
+    let name = path.display().to_string();
+    std::fs::write(&path, cluster.fill_in(&bad)?)?;
+    let applied = paceline(&cluster, &["apply", "--yes", &name])?;
+    anyhow::ensure!(applied.code == 1, "{applied:?}");
+    let said = "svc-1 goes on under the definition before, because svc-2 has failed under the new one";
+    anyhow::ensure!(format!("{}{}", applied.out, applied.err).contains(said), "{applied:?}");
+    cluster.wait_event("the roll-out is held", |e| {
+        e.kind == "roll-out-held" && e.text.contains("svc-1")
+    })?;
+    let now = cluster.wait_running("svc-1", "active")?;
+    anyhow::ensure!(now.epoch == active.epoch, "{now:?}");
+    let explained = paceline(&cluster, &["explain", "svc-1"])?;
+    anyhow::ensure!(
+        explained.out.contains(said.trim_start_matches("svc-1 ")),
+        "{explained:?}"
+    );
+
+    std::fs::write(&path, cluster.fill_in(&good)?)?;
+    let applied = paceline(&cluster, &["apply", "--yes", &name])?;
+    anyhow::ensure!(applied.code == 0, "{applied:?}");
+    cluster.wait_running("svc-2", "standby")?;
+    let after = pids(&pair(&cluster, ["n1", "n2"])?);
+    anyhow::ensure!(
+        after[0] == before[0] && after[1] != before[1],
+        "{before:?} became {after:?}"
+    );
+    cluster.heal()?;
+    cluster.finish()
+}
