@@ -1,5 +1,7 @@
 //! The typed client: one method for each request of the API that it uses.
 
+mod failovers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::wire::package::{Explanation, Group, Groups, Package, Packages};
 use crate::wire::plan::{Done, Plan, PlanRequest};
 use crate::wire::resource::{Resource, Resources};
 use crate::wire::status::{Members, Status};
+pub use failovers::FailoverQuery;
 
 /// Speaks with a cluster through any of its servers.
 ///

@@ -7,6 +7,7 @@ pub mod api;
 pub mod config;
 pub mod daemon;
 pub mod dev;
+pub mod failovers;
 pub mod forward;
 pub mod http;
 pub mod lease;

@@ -177,6 +177,8 @@ impl<'a> Draft<'a> {
             wall_ms: self.now.wall_ms,
             cause,
             kind,
+            group: None,
+            alone: false,
         });
         id
     }
@@ -185,6 +187,12 @@ impl<'a> Draft<'a> {
     pub(crate) fn say_package(&mut self, number: PackageIx, cause: Cause, kind: EventKind) -> EventId {
         let trail = self.state.package_at(number).and_then(|package| package.trail);
         let id = self.say(self.resolve(cause, trail), kind);
+        let group = self.state.package_at(number).and_then(|package| package.group);
+        let group = group.and_then(|group| self.state.group_at(group));
+        if let Some(event) = self.events.last_mut() {
+            event.group = group.map(|group| group.name().clone());
+            event.alone = group.is_some_and(|group| !group.has_one_active());
+        }
         self.change_package(number, |package| package.trail = Some(id));
         id
     }

@@ -2,6 +2,7 @@
 //!
 //! Every event names its cause, so that a failover reads as one story: node lost, standby promoted, active again.
 
+mod facts;
 mod kind;
 mod text;
 
@@ -17,6 +18,7 @@ use crate::reload::Change;
 use crate::resource::Need;
 use crate::time::{Millis, Timestamp};
 
+pub use facts::Facts;
 pub(crate) use text::{mode_word, output_word, wish_word};
 
 /// An event's place in the one order of the cluster.
@@ -55,6 +57,10 @@ pub struct Event {
     pub cause: Option<EventId>,
     /// What happened.
     pub kind: EventKind,
+    /// The group of the package that it is about.
+    pub group: Option<GroupName>,
+    /// What may be active only once is the package itself, not the whole of its group.
+    pub alone: bool,
 }
 
 /// How much an event should worry somebody.
@@ -193,9 +199,20 @@ pub enum EventKind {
         node: NodeName,
         mode: Mode,
         proof: Proof,
+        epoch: Epoch,
+        /// Whether nobody else of its unit could be active before this.
+        held: bool,
+        /// Whether it was [`Stranded`](Self::Stranded) before.
+        stranded: bool,
     },
     /// It is active on a lost node, and nobody may take over unproven.
-    Stranded { package: PackageName, node: NodeName },
+    Stranded {
+        package: PackageName,
+        node: NodeName,
+        epoch: Epoch,
+        /// Whether nobody else of its unit can be active meanwhile.
+        held: bool,
+    },
     /// It failed too often on a node.
     Banned {
         package: PackageName,

@@ -142,6 +142,15 @@ impl Ownership {
 }
 
 impl Group {
+    /// Whether one member at a time is active, with its output released: what takes over from it may be any other.
+    #[must_use]
+    pub fn has_one_active(&self) -> bool {
+        match self.spec.kind {
+            GroupKind::Duplex | GroupKind::FreeRun => true,
+            GroupKind::LoadShare | GroupKind::Together => false,
+        }
+    }
+
     /// Whether each member is a unit of its own: such a group only keeps its members apart.
     #[must_use]
     pub fn members_are_units(&self) -> bool {

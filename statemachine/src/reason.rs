@@ -13,6 +13,39 @@ use crate::id::{NodeName, PackageName};
 use crate::package::PackageState;
 
 impl Reason {
+    /// Its stable name, for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::ClusterStopped => "cluster-stopped",
+            Self::Removed => "removed",
+            Self::Reserve { .. } => "reserve",
+            Self::WaitsForNodes => "waits-for-nodes",
+            Self::NoNode { .. } => "no-node",
+            Self::Failed { .. } => "failed",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Drained => "drained",
+            Self::Shed { .. } => "shed",
+            Self::Moved { .. } => "moved",
+            Self::Promoted { .. } => "promoted",
+            Self::Redefined => "redefined",
+            Self::NotAllowed => "not-allowed",
+            Self::NoRoom => "no-room",
+            Self::Surplus { .. } => "surplus",
+            Self::ModeChange { .. } => "mode-change",
+            Self::OwnMode { .. } => "own-mode",
+            Self::Preempted { .. } => "preempted",
+            Self::Unmet { .. } => "unmet",
+            Self::Excluded { .. } => "excluded",
+            Self::NeedLost { .. } => "need-lost",
+            Self::GroupMoves { .. } => "group-moves",
+            Self::GroupLeaves { .. } => "group-leaves",
+            Self::AwaitsRoom { .. } => "awaits-room",
+            Self::Maintenance { .. } => "maintenance",
+        }
+    }
+
     /// What a package without an instance does, for this reason.
     #[must_use]
     pub fn idle_state(&self) -> PackageState {

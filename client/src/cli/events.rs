@@ -160,7 +160,7 @@ pub(crate) fn what(screen: &Screen, event: &Event) -> String {
 }
 
 /// A time as the API takes it, from one, or from how long ago it was.
-fn time(option: &str, text: &str) -> Result<String, Failure> {
+pub(crate) fn time(option: &str, text: &str) -> Result<String, Failure> {
     if let Ok(ago) = text.parse::<DurationText>() {
         let ago = SignedDuration::from_millis(i64::try_from(ago.ms).unwrap_or(i64::MAX));
         let then = Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH);

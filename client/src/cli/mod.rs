@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod export;
 mod failover;
+mod failovers;
 mod failure;
 mod matrix;
 mod plan;
@@ -226,6 +227,8 @@ pub enum Command {
     },
     /// Show what has happened, oldest first.
     Events(events::EventOptions),
+    /// Show takeovers, each from its cause to its end, with its stages and their times.
+    Failovers(failovers::FailoverOptions),
     /// Show how resources are, and then every change as it happens, through failures of servers.
     Watch(watch::WatchOptions),
     /// Say why a package is where it is, or runs nowhere, and what would change that.
@@ -453,6 +456,7 @@ async fn perform(screen: &Screen, client: &Client, command: Command) -> Result<(
         Command::Resume { node, options } => change::resume(screen, client, &node, &options).await,
         Command::ConfirmDown { node, confirm, by } => change::confirm_down(screen, client, &node, confirm, by).await,
         Command::Events(options) => events::events(screen, client, options).await,
+        Command::Failovers(options) => failovers::failovers(screen, client, options).await,
         Command::Watch(options) => watch::watch(screen, client, options).await,
         Command::Explain { package } => explain::explain(screen, client, &package).await,
         Command::Export => apply::export(screen, client).await,

@@ -9,6 +9,7 @@ pub mod definition;
 pub mod duration;
 pub mod error;
 pub mod event;
+pub mod failover;
 pub mod node;
 pub mod package;
 pub mod plan;

@@ -12,6 +12,7 @@ use statemachine::state::State;
 
 use super::protocol::{containment_text, mode_text};
 use super::{ApiError, rules};
+use crate::failovers::{Displaced, EventPlace, Failover, Outcome, Place, Stage};
 use crate::raft::{RaftStatus, Refusal};
 use crate::storage::journal::{EventRecord, Gap};
 
@@ -269,6 +270,8 @@ pub fn event(event: &EventRecord) -> wire::event::Event {
         severity,
         cause,
         text,
+        // For what is made of events: `/v1/failovers`.
+        facts: _,
     } = event;
     wire::event::Event {
         index: *index,
@@ -281,6 +284,61 @@ pub fn event(event: &EventRecord) -> wire::event::Event {
         severity: severity.clone(),
         cause: cause.map(|(index, sequence)| format!("{index}.{sequence}")),
         text: text.clone(),
+    }
+}
+
+/// A takeover.
+pub fn failover(failover: &Failover) -> wire::failover::Failover {
+    let Failover {
+        id,
+        unit,
+        group,
+        cause,
+        because,
+        outcome,
+        from,
+        to,
+        stages,
+        displaced,
+    } = failover;
+    let place_text = |(index, sequence): EventPlace| format!("{index}.{sequence}");
+    let (outcome, reason) = match outcome {
+        Outcome::Done => ("done", None),
+        Outcome::UnderWay(reason) => ("under-way", reason.clone()),
+        Outcome::Failed(reason) => ("failed", Some(reason.clone())),
+    };
+    let place = |place: &Place| wire::failover::FailoverPlace {
+        package: place.package.clone(),
+        node: place.node.clone(),
+        epoch: place.epoch,
+    };
+    let stage = |stage: &Stage| wire::failover::FailoverStage {
+        stage: stage.name.as_str().to_owned(),
+        ms: failover.since_begin(stage.at_ms),
+        time: wall(stage.wall_ms),
+        event: place_text(stage.event),
+        text: stage.text.clone(),
+    };
+    let gone = |displaced: &Displaced| wire::failover::Displaced {
+        package: displaced.package.clone(),
+        node: displaced.node.clone(),
+    };
+    wire::failover::Failover {
+        id: place_text(*id),
+        index: id.0,
+        unit: unit.clone(),
+        group: group.clone(),
+        cause: cause.as_str().to_owned(),
+        planned: cause.is_planned(),
+        because: because.clone(),
+        outcome: outcome.to_owned(),
+        reason,
+        from: place(from),
+        to: to.as_ref().map(place),
+        began: stages.first().map_or_else(String::new, |first| wall(first.wall_ms)),
+        total_ms: failover.total_ms(),
+        stages: stages.iter().map(stage).collect(),
+        displaced: displaced.iter().map(gone).collect(),
     }
 }
 

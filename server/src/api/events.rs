@@ -102,13 +102,16 @@ async fn read_page(
         .await
         .map_err(|error| error.to_string())
         .and_then(|read| read.map_err(|error| error.to_string()))
-        .map_err(|error| {
-            let detail = format!(
-                "can't read the journal of this server: {error}; ask another server, and where it is damaged remove this \
-                 member (`paceline members remove`), delete its data directory and let it join anew"
-            );
-            ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", detail)
-        })
+        .map_err(unreadable)
+}
+
+/// The journal of this server can't be read.
+pub(super) fn unreadable(error: String) -> ApiError {
+    let detail = format!(
+        "can't read the journal of this server: {error}; ask another server, and where it is damaged remove this \
+         member (`paceline members remove`), delete its data directory and let it join anew"
+    );
+    ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", detail)
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, ApiError> {
@@ -116,10 +119,11 @@ fn filter(query: &EventsQuery) -> Result<EventFilter, ApiError> {
     Ok(EventFilter {
         after: query.after.map(Index),
         before: query.before.map(Index),
-        since_wall_ms: query.since.as_deref().map(|text| wall_ms("since", text)).transpose()?,
-        until_wall_ms: query.until.as_deref().map(|text| wall_ms("until", text)).transpose()?,
+        since_wall_ms: time("since", query.since.as_deref())?,
+        until_wall_ms: time("until", query.until.as_deref())?,
         resources: query.resource.iter().cloned().collect(),
         kind: query.kind.clone(),
+        kinds: Vec::new(),
         node: query.node.clone(),
         severity: query.severity.clone(),
         text: query.text.clone(),
@@ -136,9 +140,11 @@ pub(super) fn check_severity(severity: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-fn wall_ms(key: &str, text: &str) -> Result<u64, ApiError> {
+/// A time of a query, in milliseconds since 1970.
+pub(super) fn time(key: &str, text: Option<&str>) -> Result<Option<u64>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
     let time: jiff::Timestamp = text
         .parse()
         .map_err(|_| ApiError::malformed(format!("{key}={text}: expected a time like 2026-11-23T03:00:00Z")))?;
-    Ok(u64::try_from(time.as_millisecond()).unwrap_or(0))
+    Ok(Some(u64::try_from(time.as_millisecond()).unwrap_or(0)))
 }

@@ -12,6 +12,7 @@ pub mod definition;
 pub mod error;
 pub mod events;
 pub mod extract;
+pub mod failovers;
 mod held;
 pub mod members;
 pub mod nodes;

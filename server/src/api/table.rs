@@ -3,6 +3,7 @@
 use client::wire::control::{ConfirmDown, MoveLeader, MoveTo, Rebalance, SetMaintenance, SetMode};
 use client::wire::definition::{Config, PackageDefinition};
 use client::wire::event::{Event, Events};
+use client::wire::failover::{Failover, Failovers};
 use client::wire::node::{Attributes, Node, Nodes};
 use client::wire::package::{Explanation, Group, Groups, Package, Packages};
 use client::wire::plan::{Done, Plan, PlanRequest};
@@ -12,10 +13,12 @@ use client::wire::status::{Members, Status};
 
 use super::change::WaitQuery;
 use super::events::EventsQuery;
+use super::failovers::FailoversQuery;
 use super::operation::{Kind, Operation};
 use super::watch::WatchQuery;
 use super::{
-    ReadQuery, cluster, config, events, members, nodes, openapi, packages, plan, resources, rules, status, watch,
+    ReadQuery, cluster, config, events, failovers, members, nodes, openapi, packages, plan, resources, rules, status,
+    watch,
 };
 
 /// All of them. Paths are in the router's language, which is that of OpenAPI, too.
@@ -88,6 +91,21 @@ fn reads() -> Vec<Operation> {
             .asks::<EventsQuery>()
             .answers::<Events>()
             .forgets(),
+        Operation::get(
+            "/v1/failovers",
+            "One record for each takeover, in the order in which they began: cause, stages with their times, and end.",
+            failovers::list,
+        )
+        .asks::<FailoversQuery>()
+        .answers::<Failovers>()
+        .forgets(),
+        Operation::get(
+            "/v1/failovers/{id}",
+            "One takeover by its id, like 17.3.",
+            failovers::one,
+        )
+        .asks::<ReadQuery>()
+        .answers::<Failover>(),
         Operation::get(
             "/v1/watch",
             "Server-sent events: the present state of what matches, then every change in the order of the log.",

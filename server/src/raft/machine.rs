@@ -22,7 +22,7 @@ use super::codec;
 use super::environment::{Workers, done_by};
 use super::type_config::{Answers, BatchBytes, LogId, StoredMembership, TypeConfig, log_id, stored_log_id};
 use crate::storage::{
-    EventRecord, Fatal, Gap, Journal, LogId as StoredLogId, SnapshotDirectory, SnapshotHeader, StoredSnapshot,
+    EventRecord, Facts, Fatal, Gap, Journal, LogId as StoredLogId, SnapshotDirectory, SnapshotHeader, StoredSnapshot,
 };
 
 /// After so long apply lets others run: heartbeats and renewals share its thread.
@@ -175,6 +175,24 @@ impl Machine {
 }
 
 fn record(event: &Event) -> EventRecord {
+    let statemachine::event::Facts {
+        epoch,
+        from,
+        why,
+        room_for,
+        holds,
+        stranded,
+    } = event.facts();
+    let facts = Facts {
+        group: event.group.as_ref().map(|group| group.as_str().to_owned()),
+        alone: event.alone,
+        epoch: epoch.map(|epoch| epoch.0),
+        from: from.map(|node| node.as_str().to_owned()),
+        why: why.map(str::to_owned),
+        room_for: room_for.map(|package| package.as_str().to_owned()),
+        holds,
+        stranded,
+    };
     EventRecord {
         index: event.id.index.0,
         sequence: event.id.sequence,
@@ -186,6 +204,7 @@ fn record(event: &Event) -> EventRecord {
         severity: event.severity().as_str().to_owned(),
         cause: event.cause.map(|cause| (cause.index.0, cause.sequence)),
         text: event.text(),
+        facts: facts.or_none(),
     }
 }
 

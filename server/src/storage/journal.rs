@@ -6,6 +6,7 @@
 //! stretch: it records the [`Gap`] and gets them from the other servers.
 
 mod blocks;
+mod facts;
 mod filter;
 mod page;
 mod query;
@@ -27,6 +28,7 @@ use super::keys::{META_GAPS, META_OLDEST, block_first, block_key, journal_id, jo
 use super::writer::{Durability, Writer};
 pub use blocks::Retention;
 use blocks::{Blocks, StoredBlock};
+pub use facts::Facts;
 pub use filter::EventFilter;
 pub use tail::Tail;
 
@@ -65,6 +67,9 @@ pub struct EventRecord {
     pub cause: Option<(u64, u32)>,
     /// For people.
     pub text: String,
+    /// For programs; absent where there is nothing to say, and in events of versions that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
 }
 
 /// Commands whose events this server never saw, because it got a snapshot in place of the log. Other servers have them.

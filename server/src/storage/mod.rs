@@ -26,7 +26,7 @@ pub use backend::{Backend, Batch, Change, Database, Family, OpenError, Visit};
 pub use entry::{DecodeError, LogEntry, LogId, Payload, Vote};
 pub use fatal::{Fatal, FatalAction};
 pub use identity::{Identity, IdentityError, Phase};
-pub use journal::{EventFilter, EventPage, EventRecord, Gap, Journal, Retention, Tail};
+pub use journal::{EventFilter, EventPage, EventRecord, Facts, Gap, Journal, Retention, Tail};
 pub use lease_note::LeaseNote;
 pub use log::{Done, Log};
 pub use pace::DiskPace;

@@ -280,6 +280,9 @@ impl Draft<'_> {
                 node,
                 mode: instance.mode,
                 proof: release.proof,
+                epoch: instance.epoch,
+                held: instance.holds_unit(),
+                stranded: instance.phase == Phase::Stranded,
             };
             self.say_package(number, release.cause, kind);
         }
@@ -304,11 +307,11 @@ impl Draft<'_> {
 
     /// Leaves an instance where it is although its node is lost: only a confirmation releases it.
     pub(crate) fn strand(&mut self, number: PackageIx, cause: Cause) {
-        let Some(node) = self
+        let Some((node, epoch, held)) = self
             .state
             .package_at(number)
             .and_then(|package| package.instance.as_ref())
-            .map(|it| it.node)
+            .map(|it| (it.node, it.epoch, it.holds_unit()))
         else {
             return;
         };
@@ -329,7 +332,13 @@ impl Draft<'_> {
         self.shake(number);
         self.touch(node);
         if let Some((package, node)) = self.names(number, node) {
-            self.say_package(number, cause, EventKind::Stranded { package, node });
+            let kind = EventKind::Stranded {
+                package,
+                node,
+                epoch,
+                held,
+            };
+            self.say_package(number, cause, kind);
         }
         self.plan_package(number);
     }

@@ -146,7 +146,7 @@ fn package_sentence(kind: &EventKind) -> Option<String> {
         EventKind::Ended {
             package, node, proof, ..
         } => format!("{package} {}", ended_words(node, *proof)),
-        EventKind::Stranded { package, node } => format!(
+        EventKind::Stranded { package, node, .. } => format!(
             "{package} was active on {node}, which is lost, and may still run there: nobody takes over before `confirm-down {node}` or the node's return"
         ),
         EventKind::Banned {

@@ -48,6 +48,7 @@ fn record(index: u64) -> EventRecord {
         severity: if rare { "error" } else { "info" }.to_owned(),
         cause: Some((index.saturating_sub(1), 0)),
         text: format!("{package} is active on {node} under epoch {index}"),
+        facts: None,
     }
 }
 

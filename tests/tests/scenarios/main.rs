@@ -8,6 +8,7 @@ mod black_start;
 mod control;
 mod daemon_restart;
 mod data_directory;
+mod failovers;
 mod fenced;
 mod fitness;
 mod free_run;

@@ -103,6 +103,7 @@ mod tests {
             severity: "info".to_owned(),
             cause: None,
             text: "two\nlines".to_owned(),
+            facts: None,
         })
     }
 

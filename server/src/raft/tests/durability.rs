@@ -185,6 +185,7 @@ fn a_purge_keeps_the_journal_and_moves_the_start() {
         severity: "info".to_owned(),
         cause: None,
         text: "it happened".to_owned(),
+        facts: None,
     }]);
     store.log.purge(LogId { term: 1, index: 6 });
     store.settle();

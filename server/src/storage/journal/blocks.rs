@@ -121,6 +121,8 @@ struct Wanted<'a> {
     resources: Option<Vec<u32>>,
     /// Of kinds, and of resources of that kind.
     kind: Option<(Vec<u32>, Vec<u32>)>,
+    /// Of events.
+    kinds: Option<Vec<u32>>,
     nodes: Option<Vec<u32>>,
     gravest: u8,
 }
@@ -238,6 +240,7 @@ impl Blocks {
                 let of_kind = self.resources.all(|name| resource_kind(name) == kind);
                 (self.kinds.all(|name| name == kind), of_kind)
             }),
+            kinds: (!filter.kinds.is_empty()).then(|| self.kinds.all(|name| filter.kinds.contains(&name))),
             nodes: filter.node.as_ref().map(|node| self.nodes.all(|name| name == node)),
             gravest: filter.severity.as_deref().map_or(0, rank),
         };
@@ -274,6 +277,7 @@ impl Wanted<'_> {
             && filter.until_wall_ms.is_none_or(|until| block.oldest_ms <= until)
             && block.gravest >= self.gravest
             && self.resources.as_ref().is_none_or(|it| meet(it, &block.resources))
+            && self.kinds.as_ref().is_none_or(|it| meet(it, &block.kinds))
             && self.nodes.as_ref().is_none_or(|it| meet(it, &block.nodes))
             && self
                 .kind

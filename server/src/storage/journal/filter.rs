@@ -19,6 +19,8 @@ pub struct EventFilter {
     pub resources: Vec<String>,
     /// Only this kind: of event (`promoted`), or of resource (`package`).
     pub kind: Option<String>,
+    /// Only these kinds of event; empty: any.
+    pub kinds: Vec<&'static str>,
     /// Only this node.
     pub node: Option<String>,
     /// Only this severity or worse.
@@ -41,6 +43,7 @@ impl EventFilter {
                 .kind
                 .as_ref()
                 .is_none_or(|kind| *kind == record.kind || resource_kind(&record.resource) == kind)
+            && (self.kinds.is_empty() || self.kinds.contains(&record.kind.as_str()))
             && self.node.as_ref().is_none_or(|node| record.node.as_ref() == Some(node))
             && self
                 .severity

@@ -15,6 +15,7 @@ pub(super) fn record(index: u64, sequence: u32, text: &str) -> EventRecord {
         severity: "info".to_owned(),
         cause: None,
         text: text.to_owned(),
+        facts: None,
     }
 }
 
@@ -305,4 +306,47 @@ async fn what_is_beyond_the_bounds_goes_and_is_told_to_be_gone() {
     assert_eq!(again.oldest(), oldest);
     assert_eq!(indexes(&again.read(&all, 1).unwrap()), [oldest]);
     writer.stop();
+}
+
+#[test]
+fn an_event_of_a_version_without_facts_is_read_and_one_with_nothing_to_say_is_written_like_it() {
+    #[derive(serde::Serialize)]
+    struct Before<'a> {
+        index: u64,
+        sequence: u32,
+        at_ms: u64,
+        wall_ms: u64,
+        resource: &'a str,
+        kind: &'a str,
+        node: Option<&'a str>,
+        severity: &'a str,
+        cause: Option<(u64, u32)>,
+        text: &'a str,
+    }
+    let mut value = vec![FORMAT];
+    let before = Before {
+        index: 3,
+        sequence: 1,
+        at_ms: 3,
+        wall_ms: 1003,
+        resource: "package:p1",
+        kind: "test",
+        node: None,
+        severity: "info",
+        cause: None,
+        text: "a",
+    };
+    rmp_serde::encode::write_named(&mut value, &before).unwrap();
+    let now = record(3, 1, "a");
+    assert_eq!(decode(&value).unwrap(), now);
+    assert_eq!(encode(&now).unwrap(), value);
+    let said = EventRecord {
+        facts: Some(Facts {
+            epoch: Some(7),
+            holds: true,
+            ..Facts::default()
+        }),
+        ..now
+    };
+    assert_eq!(decode(&encode(&said).unwrap()).unwrap(), said);
 }
