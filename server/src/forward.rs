@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use client::wire::daemon::Apis;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -79,7 +80,10 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
         join: Arc::new(join),
         known: Arc::default(),
     };
-    let routes = Router::new().fallback(pass_on).with_state(forwarder);
+    let routes = Router::new()
+        .route("/metrics", get(no_metrics))
+        .fallback(pass_on)
+        .with_state(forwarder);
     std::thread::Builder::new().name("forward".to_owned()).spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -98,6 +102,12 @@ pub fn start(config: &Config) -> anyhow::Result<()> {
         });
     })?;
     Ok(())
+}
+
+/// Figures of another node under this one's name would mislead.
+async fn no_metrics() -> ApiError {
+    let detail = "this node has no server, and so no figures of its own; ask the servers for theirs";
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", detail)
 }
 
 async fn pass_on(State(forwarder): State<Forwarder>, request: Request) -> Response {

@@ -146,10 +146,24 @@ impl Leases {
                 reply,
             })
             .map_err(|_| RenewError::Overloaded)?;
-        match answer.await {
+        let begun = tokio::time::Instant::now();
+        let answer = match answer.await {
             Ok(Err(RenewError::NotLeader { .. })) | Err(_) => Err(not_leader()),
             Ok(answer) => answer,
-        }
+        };
+        let outcome = match &answer {
+            Ok(_) => {
+                self.raft.metrics().unanswered(Duration::from_millis(unanswered_ms));
+                "granted"
+            }
+            Err(RenewError::NotLeader { .. }) => "not-leader",
+            Err(RenewError::SessionEnded) => "session-ended",
+            Err(RenewError::NoQuorum) => "no-quorum",
+            Err(RenewError::Unheard { .. }) => "unheard",
+            Err(RenewError::Overloaded) => "overloaded",
+        };
+        self.raft.metrics().renewed(outcome, begun.elapsed());
+        answer
     }
 }
 

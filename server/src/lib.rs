@@ -11,6 +11,7 @@ pub mod failovers;
 pub mod forward;
 pub mod http;
 pub mod lease;
+pub mod metrics;
 pub mod raft;
 pub mod sample;
 pub mod serve;

@@ -15,6 +15,7 @@ pub mod extract;
 pub mod failovers;
 mod held;
 pub mod members;
+pub mod metrics;
 pub mod nodes;
 pub mod openapi;
 pub mod operation;
@@ -57,6 +58,7 @@ struct Inner {
     config: Config,
     watching: watch::Watching,
     holding: held::Holding,
+    counting: metrics::Counting,
 }
 
 /// The state that an answer is made from.
@@ -109,6 +111,7 @@ impl Api {
                 config,
                 watching: watch::Watching::default(),
                 holding: held::Holding::default(),
+                counting: metrics::Counting::default(),
             }),
         }
     }
@@ -220,6 +223,7 @@ pub fn routes(api: Api) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(axum::middleware::from_fn(extract::one_meaning))
+        .layer(axum::middleware::from_fn_with_state(api.clone(), metrics::count))
         .with_state(api)
 }
 

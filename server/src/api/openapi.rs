@@ -208,6 +208,10 @@ fn success(operation: &Operation, generator: &mut SchemaGenerator, reason: &str)
             "headers": {"X-Index": index_header()},
             "content": {"text/event-stream": {"schema": {"type": "string"}, "x-data-schema": schema(generator)}}
         }),
+        Answer::OpenMetrics => json!({
+            "description": reason,
+            "content": {"application/openmetrics-text": {"schema": {"type": "string"}}}
+        }),
         Answer::Text => json!({"description": reason, "content": {"text/plain": {"schema": {"type": "string"}}}}),
     }
 }

@@ -57,6 +57,8 @@ pub enum Answer {
     Document,
     /// A line of text.
     Text,
+    /// Figures for Prometheus.
+    OpenMetrics,
     /// Server-sent events, most of which carry this.
     Stream(SchemaOf),
 }
@@ -140,6 +142,12 @@ impl Operation {
     /// A 200 carries a line of text.
     pub(super) fn answers_text(mut self) -> Self {
         self.answer = Answer::Text;
+        self
+    }
+
+    /// A 200 carries figures for Prometheus.
+    pub(super) fn answers_open_metrics(mut self) -> Self {
+        self.answer = Answer::OpenMetrics;
         self
     }
 

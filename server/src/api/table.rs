@@ -17,8 +17,8 @@ use super::failovers::FailoversQuery;
 use super::operation::{Kind, Operation};
 use super::watch::WatchQuery;
 use super::{
-    ReadQuery, cluster, config, events, failovers, members, nodes, openapi, packages, plan, resources, rules, status,
-    watch,
+    ReadQuery, cluster, config, events, failovers, members, metrics, nodes, openapi, packages, plan, resources, rules,
+    status, watch,
 };
 
 /// All of them. Paths are in the router's language, which is that of OpenAPI, too.
@@ -131,6 +131,13 @@ fn reads() -> Vec<Operation> {
             .kind(Kind::Read)
             .answers_text(),
         Operation::get("/readyz", "A read confirmed by a quorum works here.", status::readyz).answers_text(),
+        Operation::get(
+            "/metrics",
+            "What is counted and measured here, for Prometheus.",
+            metrics::metrics,
+        )
+        .kind(Kind::Local)
+        .answers_open_metrics(),
         Operation::get("/openapi.json", "This description.", openapi::document).kind(Kind::Local),
     ]
 }

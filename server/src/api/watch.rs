@@ -48,6 +48,13 @@ impl Default for Watching {
     }
 }
 
+impl Watching {
+    /// How many watch at this moment.
+    pub(super) fn count(&self) -> u64 {
+        WATCHERS_MAX.saturating_sub(self.places.available_permits()) as u64
+    }
+}
+
 /// What is watched.
 #[derive(Clone, Debug, Default, JsonSchema)]
 #[allow(

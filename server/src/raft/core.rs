@@ -30,6 +30,7 @@ use super::read::{self, ReadScope, Reads};
 use super::transport::{Lane, PeerTransport, Target};
 use super::type_config::{Peer, Raft};
 use super::{backfill, codec, member, relinquish, retime, timer};
+use crate::metrics::Metrics;
 use crate::storage::{
     Backend, Fatal, Identity, IdentityError, Journal, LeaseNote, Log, Phase, SnapshotDirectory, Writer,
 };
@@ -68,6 +69,7 @@ pub(super) struct Core {
     pub leadership: watch::Sender<Leadership>,
     pub proposals: Proposals,
     pub reads: Reads,
+    pub metrics: Metrics,
     /// The highest index that was ever reported as committed.
     pub committed: AtomicU64,
     pub identity: Mutex<Option<Identity>>,
@@ -173,6 +175,7 @@ impl Core {
             leadership: watch::Sender::new(Leadership::default()),
             proposals,
             reads,
+            metrics: Metrics::new(),
             committed: AtomicU64::new(0),
             identity: Mutex::new(identity),
             changing: tokio::sync::Mutex::new(()),

@@ -23,7 +23,8 @@ use super::options::{RaftOptions, RaftTuning, StartError};
 use super::propose::Scope;
 use super::read::ReadScope;
 use super::{join, member, relinquish, routes};
-use crate::storage::{Journal, Phase};
+use crate::metrics::Metrics;
+use crate::storage::{DiskPace, Journal, Phase};
 use crate::timers::Timers;
 
 /// What a server knows of its Raft group.
@@ -131,6 +132,18 @@ impl RaftNode {
         &self.core.journal
     }
 
+    /// What is counted while this server works.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.metrics
+    }
+
+    /// How fast the disk is that the log is on.
+    #[must_use]
+    pub fn disk(&self) -> &DiskPace {
+        self.core.writer.pace()
+    }
+
     /// Raft's timers, as they were at the start.
     #[must_use]
     pub fn timers(&self) -> Timers {
@@ -167,11 +180,7 @@ impl RaftNode {
     /// # Errors
     /// [`ProposeError`] keeps "not done" apart from "not known".
     pub async fn propose(&self, proposal: Proposal) -> Result<Answer, ProposeError> {
-        self.core.check()?;
-        self.core
-            .proposals
-            .propose(&proposal, Scope::Anywhere, self.core.leader_wait())
-            .await
+        self.propose_in(&proposal, Scope::Anywhere).await
     }
 
     /// Puts a command in the log as leader of this term and no other: never forwarded, never queued into another term.
@@ -179,12 +188,25 @@ impl RaftNode {
     /// # Errors
     /// [`ProposeError`].
     pub async fn propose_in_term(&self, command: Command, term: Term) -> Result<Answer, ProposeError> {
-        self.core.check()?;
         let proposal = Proposal { request: None, command };
-        self.core
-            .proposals
-            .propose(&proposal, Scope::Term(term), self.core.leader_wait())
-            .await
+        self.propose_in(&proposal, Scope::Term(term)).await
+    }
+
+    async fn propose_in(&self, proposal: &Proposal, scope: Scope) -> Result<Answer, ProposeError> {
+        self.core.check()?;
+        let begun = tokio::time::Instant::now();
+        let wait = self.core.leader_wait();
+        let answer = self.core.proposals.propose(proposal, scope, wait).await;
+        let outcome = match &answer {
+            Ok(answer) if answer.result.is_ok() => "accepted",
+            Ok(_) => "refused",
+            Err(ProposeError::NoLeader { .. }) => "no-leader",
+            Err(ProposeError::Overloaded) => "overloaded",
+            Err(ProposeError::Unknown) => "unknown",
+            Err(ProposeError::TooLarge { .. } | ProposeError::Fatal { .. }) => "failed",
+        };
+        self.core.metrics.proposed(outcome, begun.elapsed());
+        answer
     }
 
     /// Returns once everything that was acknowledged before this call is applied here: a quorum round begun after it.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::metrics::Latency;
+
 /// Syncs that are looked at: more than half of them must be slow before the disk is called so.
 const SYNCS: usize = 7;
 /// A sync that is under way for longer than this hangs. A shorter stall, which any disk that is shared has now and then, is
@@ -14,6 +16,7 @@ const HANGS: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, Default)]
 pub struct DiskPace {
     inner: Arc<Mutex<Syncs>>,
+    latency: Latency,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +35,9 @@ impl DiskPace {
     pub(crate) fn end(&self, now: Instant) {
         let mut syncs = self.lock();
         if let Some(begun) = syncs.begun.take() {
-            syncs.took.push_back(now.saturating_duration_since(begun));
+            let took = now.saturating_duration_since(begun);
+            self.latency.took(took);
+            syncs.took.push_back(took);
             if syncs.took.len() > SYNCS {
                 syncs.took.pop_front();
             }
@@ -51,6 +56,12 @@ impl DiskPace {
             return median;
         }
         median.max(waiting)
+    }
+
+    /// How long all of them took.
+    #[must_use]
+    pub fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     fn lock(&self) -> MutexGuard<'_, Syncs> {

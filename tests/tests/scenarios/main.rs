@@ -18,6 +18,7 @@ mod if_match;
 mod leader_node_killed;
 mod leader_server_killed;
 mod lease_changed;
+mod metrics;
 mod modes;
 mod needs;
 mod no_quorum;

@@ -150,6 +150,16 @@ impl Blocks {
         self.open.last.max(self.sealed.back().map_or(0, |block| block.last))
     }
 
+    /// How many events there are, and their bytes.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let events = self
+            .sealed
+            .iter()
+            .chain([&self.open])
+            .map(|block| u64::from(block.events));
+        (events.sum(), self.bytes + self.open.bytes)
+    }
+
     /// Takes in a new event, and answers the block that is full by it. What a replay writes again is known.
     pub(super) fn add(&mut self, record: &EventRecord, bytes: usize, replayed_to: u64) -> Option<StoredBlock> {
         if record.index <= replayed_to {

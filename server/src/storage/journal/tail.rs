@@ -77,6 +77,12 @@ impl Journal {
         after.saturating_add(1) >= first
     }
 
+    /// How many events are kept, and their size in bytes before compression.
+    #[must_use]
+    pub fn size(&self) -> (u64, u64) {
+        self.lock().blocks.size()
+    }
+
     /// The first index whose events are kept.
     #[must_use]
     pub fn oldest(&self) -> u64 {
