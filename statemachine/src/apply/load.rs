@@ -3,6 +3,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::command::Load;
 use crate::draft::{Cause, Draft};
@@ -11,7 +12,7 @@ use crate::id::{NodeIx, PackageIx};
 use crate::load::{DIMENSIONS_MAX, Loads};
 use crate::node::{Node, Overload};
 use crate::package::{Importance, Instance};
-use crate::plan::{maintenance, together};
+use crate::plan::{condition, maintenance, together};
 use crate::reason::Reason;
 use crate::state::State;
 
@@ -23,9 +24,12 @@ struct Reached {
     capacity: u64,
 }
 
-/// What could be stopped: a package, or a together group as a whole.
+/// What could be stopped: a package, or a together group as a whole, with whoever is there on its condition.
 struct Candidate {
+    /// Of the most important one that would go.
     importance: Importance,
+    /// So many go: of two that cost the same, the one that takes fewer along.
+    count: usize,
     number: PackageIx,
     load: Loads,
 }
@@ -63,7 +67,7 @@ pub(super) fn observe(draft: &mut Draft<'_>, number: NodeIx, measured: &Load) {
         let in_dimension = |candidate: &Candidate| candidate.load.0.get(why.place).is_some_and(|load| *load > 0);
         let last = candidates
             .filter(in_dimension)
-            .max_by_key(|candidate| (candidate.importance, candidate.number));
+            .max_by_key(|candidate| (candidate.importance, Reverse(candidate.count), candidate.number));
         let Some(last) = last else {
             return say_stuck(draft, number, event);
         };
@@ -152,7 +156,7 @@ fn reached(state: &State, node: &Node, load: Loads, per_cent: u32) -> Option<Rea
 fn candidate(state: &State, number: PackageIx) -> Option<Candidate> {
     let package = state.package_at(number)?;
     let here = package.instance.as_ref()?.node;
-    let members: Vec<PackageIx> = match package.group.and_then(|group| state.group_at(group)) {
+    let mut members: Vec<PackageIx> = match package.group.and_then(|group| state.group_at(group)) {
         Some(group) if together::holds(state, package) => group
             .members
             .iter()
@@ -169,6 +173,7 @@ fn candidate(state: &State, number: PackageIx) -> Option<Candidate> {
     if members.first() != Some(&number) {
         return None;
     }
+    add_dependents(state, here, &mut members);
     let may_stop = |member: &PackageIx| {
         let Some(package) = state.package_at(*member) else {
             return false;
@@ -195,7 +200,31 @@ fn candidate(state: &State, number: PackageIx) -> Option<Candidate> {
     let load = rows().fold(Loads::default(), |sum, (_, instance)| sum.plus(instance.load));
     Some(Candidate {
         importance,
+        count: members.len(),
         number,
         load,
     })
+}
+
+/// Whoever is there on the condition that these are goes with them.
+fn add_dependents(state: &State, node: NodeIx, gone: &mut Vec<PackageIx>) {
+    let names = |number: &PackageIx| {
+        let package = state.package_at(*number);
+        package.is_some_and(|package| !condition::wary_of(state, *number, package).is_empty())
+    };
+    if !gone.iter().any(names) {
+        return;
+    }
+    let Some(row) = state.node_at(node) else { return };
+    let live = |number: &PackageIx| {
+        let instance = state.package_at(*number).and_then(|package| package.instance.as_ref());
+        instance.is_some_and(Instance::is_live)
+    };
+    loop {
+        let here = row.instances.iter().copied().filter(live);
+        let Some(broken) = condition::first_dependent(state, node, here, &[], gone) else {
+            return;
+        };
+        gone.push(broken);
+    }
 }

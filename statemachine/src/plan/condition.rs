@@ -11,6 +11,7 @@ use crate::id::{NodeIx, PackageIx};
 use crate::node::Node;
 use crate::package::Package;
 use crate::plan::eligible::Terms;
+use crate::plan::maintenance;
 use crate::reason::Obstacle;
 use crate::rules::condition::{Expression, Polarity};
 use crate::state::State;
@@ -140,6 +141,21 @@ pub(crate) fn still_holds(
         without,
     };
     condition.holds(&mut |subject| sight.name(subject) == Some(true) || is_itself(state, number, subject))
+}
+
+/// The first of those on a node that is there on the condition of what goes: its condition holds with these and not without. What is in
+/// maintenance goes on whether its condition holds or not.
+pub(crate) fn first_dependent(
+    state: &State,
+    node: NodeIx,
+    mut among: impl Iterator<Item = PackageIx>,
+    with: &[PackageIx],
+    gone: &[PackageIx],
+) -> Option<PackageIx> {
+    among.find(|number| {
+        let holds = |gone: &[PackageIx]| still_holds(state, *number, node, with, gone);
+        !gone.contains(number) && !maintenance::is_held(state, *number) && holds(&[]) && !holds(gone)
+    })
 }
 
 fn is_itself(state: &State, number: PackageIx, subject: &Subject) -> bool {

@@ -131,27 +131,22 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whoever is there on the condition that a victim is goes too; none where that is a more important one.
+    /// Whoever is there on the condition that a victim is goes too; none where that is a more important one, or one that may not
+    /// be stopped to make room.
     fn add_dependents(&self, gone: &mut Vec<PackageIx>) -> Option<()> {
         if gone.is_empty() || self.state.mentions.len() == 0 {
             return Some(());
         }
         loop {
-            let holds = |occupant: &Occupant, gone: &[PackageIx]| {
-                condition::still_holds(self.state, occupant.number, self.node, &self.terms.party, gone)
+            let here = self.occupants.iter().map(|occupant| occupant.number);
+            let Some(broken) = condition::first_dependent(self.state, self.node, here, &self.terms.party, gone) else {
+                break;
             };
-            let broken = self
-                .occupants
-                .iter()
-                .filter(|occupant| !gone.contains(&occupant.number))
-                // What is in maintenance goes on whether its condition holds or not.
-                .filter(|occupant| !maintenance::is_held(self.state, occupant.number))
-                .find(|occupant| holds(occupant, &[]) && !holds(occupant, gone));
-            let Some(broken) = broken else { break };
-            if broken.importance <= self.newcomer {
+            let occupant = self.occupants.iter().find(|occupant| occupant.number == broken)?;
+            if occupant.importance <= self.newcomer || !self.state.package_at(broken)?.spec.preemptible {
                 return None;
             }
-            gone.push(broken.number);
+            gone.push(broken);
         }
         condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone).then_some(())
     }
