@@ -37,15 +37,17 @@ const READINGS_MAX: usize = 16;
 type RequestLabels = [(&'static str, String); 3];
 /// Why, and whether somebody wanted it.
 type FailoverLabels = [(&'static str, &'static str); 3];
+/// One label that is no constant.
+type OneLabel = [(&'static str, String); 1];
 
 /// What is counted of requests and takeovers.
 #[derive(Clone, Debug)]
 struct Counted {
     requests: Family<RequestLabels, Counter>,
-    request: Family<[(&'static str, String); 1], Latency, fn() -> Latency>,
+    request: Family<OneLabel, Latency, fn() -> Latency>,
     failovers: Family<FailoverLabels, Counter>,
     failover: Family<Label, Latency, fn() -> Latency>,
-    of_groups: Family<[(&'static str, String); 1], Counter>,
+    of_groups: Family<OneLabel, Counter>,
     elections: Counter,
 }
 
