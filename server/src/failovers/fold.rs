@@ -11,12 +11,12 @@ use crate::storage::{EventRecord, Facts};
 pub type Lookup<'a> = &'a dyn Fn(EventPlace) -> io::Result<Option<EventRecord>>;
 
 /// Events with which a takeover may begin.
-pub(super) const ANCHORS: [&str; 2] = ["ended", "stranded"];
+pub(super) const ANCHORS: [&str; 2] = ["package-ended", "package-stranded"];
 
 /// Events that a takeover is told from, once it has begun.
 pub(super) const RELEVANT: [&str; 15] = [
-    "ended",
-    "stranded",
+    "package-ended",
+    "package-stranded",
     "placed",
     "restarted",
     "moved",
@@ -62,8 +62,8 @@ impl Fold {
         }
         let facts = record.facts.clone().unwrap_or_default();
         match record.kind.as_str() {
-            "stranded" if facts.holds => self.begin(record, &facts, lookup, &mut closed)?,
-            "ended" if facts.holds => self.ended(record, &facts, lookup, &mut closed)?,
+            "package-stranded" if facts.holds => self.begin(record, &facts, lookup, &mut closed)?,
+            "package-ended" if facts.holds => self.ended(record, &facts, lookup, &mut closed)?,
             "placed" | "restarted" | "moved" | "promoted" | "released" if facts.holds => self.told(record, &facts),
             "became-active" => closed.extend(self.active(record, &facts)),
             "stopping" => self.make_room(record, facts),
@@ -162,7 +162,7 @@ impl Fold {
             stages: story.stages,
             displaced: Vec::new(),
         };
-        let name = if record.kind == "stranded" {
+        let name = if record.kind == "package-stranded" {
             StageName::Stranded
         } else {
             StageName::Ended

@@ -2,7 +2,7 @@
 //! for as long as the events are kept.
 //!
 //! Nothing is stored beside the events. A record begins with the event by which a unit lost the one that was active,
-//! `ended` or `stranded`, whose id is the record's; [`Fold`] follows the events from there until another one is active, and
+//! `package-ended` or `package-stranded`, whose id is the record's; [`Fold`] follows the events from there until another one is active, and
 //! looks back along their causes for how it came to that. `docs/decisions/0007-failovers-are-told-from-events.md` says why.
 
 mod fold;

@@ -216,7 +216,7 @@ fn chain(ended: &EventRecord, lookup: Lookup<'_>) -> io::Result<Vec<EventRecord>
 
 fn cause_of(ended: &EventRecord, decision: Option<&EventRecord>, asked: Option<&EventRecord>) -> Cause {
     let why = |record: &EventRecord| record.facts.as_ref().and_then(|facts| facts.why.clone());
-    if ended.kind == "stranded" {
+    if ended.kind == "package-stranded" {
         return Cause::NodeLost;
     }
     match why(ended).as_deref() {

@@ -70,7 +70,7 @@ fn takeover(at: u64) -> Vec<EventRecord> {
             "signalled",
         ),
         with(
-            event((at + 2, 0), "ended", "package:a", "n1", Some((at, 0))),
+            event((at + 2, 0), "package-ended", "package:a", "n1", Some((at, 0))),
             group,
             1,
             "reported",
@@ -169,7 +169,7 @@ fn a_restart_in_place_and_a_stop_that_was_wanted_are_none() {
         "stopped",
     ));
     events.push(with(
-        event((31, 0), "ended", "package:b", "n2", Some((30, 1))),
+        event((31, 0), "package-ended", "package:b", "n2", Some((30, 1))),
         Some("g"),
         5,
         "reported",
@@ -191,7 +191,7 @@ fn a_drain_is_planned_and_begins_where_somebody_asked() {
             "drained",
         ),
         with(
-            event((6, 0), "ended", "package:a", "n1", Some((4, 1))),
+            event((6, 0), "package-ended", "package:a", "n1", Some((4, 1))),
             None,
             1,
             "reported",
@@ -227,7 +227,7 @@ fn what_was_stopped_for_it_is_listed_and_its_own_heir_may_fail() {
     let mut events = vec![
         event((4, 0), "node-lost", "node:n1", "n1", None),
         with(
-            event((4, 1), "ended", "package:a", "n1", Some((4, 0))),
+            event((4, 1), "package-ended", "package:a", "n1", Some((4, 0))),
             None,
             1,
             "lease-ended",
@@ -254,7 +254,7 @@ fn what_was_stopped_for_it_is_listed_and_its_own_heir_may_fail() {
         "exited",
     ));
     events.push(with(
-        event((9, 1), "ended", "package:a", "n3", Some((9, 0))),
+        event((9, 1), "package-ended", "package:a", "n3", Some((9, 0))),
         None,
         6,
         "reported",
@@ -291,9 +291,14 @@ fn what_was_stopped_for_it_is_listed_and_its_own_heir_may_fail() {
 
 #[test]
 fn a_stranded_one_is_one_story_until_it_is_confirmed_wherever_a_page_begins() {
-    let stranded = with(event((4, 1), "stranded", "package:a", "n1", Some((4, 0))), None, 1, "");
+    let stranded = with(
+        event((4, 1), "package-stranded", "package:a", "n1", Some((4, 0))),
+        None,
+        1,
+        "",
+    );
     let mut ended = with(
-        event((50, 1), "ended", "package:a", "n1", Some((50, 0))),
+        event((50, 1), "package-ended", "package:a", "n1", Some((50, 0))),
         None,
         1,
         "confirmed",
