@@ -89,7 +89,12 @@ impl EncodeMetric for Latency {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         // The sum may be ahead of the counts by what is being counted at this moment.
         let sum = seconds(self.inner.sum_us.load(Ordering::Relaxed));
-        let bounds = self.inner.bounds.iter().map(|bound| seconds(*bound)).chain([f64::MAX]);
+        let bounds = self
+            .inner
+            .bounds
+            .iter()
+            .map(|bound| seconds(*bound))
+            .chain([f64::INFINITY]);
         let counts = self.inner.counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let all = buckets.iter().map(|(_, count)| count).sum();
