@@ -58,6 +58,8 @@ fn what_prometheus_gets_is_what_the_documents_promise() -> anyhow::Result<()> {
             }
         })?;
     }
+    // What the figures are of must be applied everywhere.
+    cluster.wait_until_whole()?;
     let answers: Vec<_> = cluster
         .nodes()
         .iter()
