@@ -58,8 +58,18 @@ fn what_prometheus_gets_is_what_the_documents_promise() -> anyhow::Result<()> {
             }
         })?;
     }
-    // What the figures are of must be applied everywhere.
+    // What the figures are of must be applied everywhere, and the daemons must have renewed a few times.
     cluster.wait_until_whole()?;
+    wait_for("renewals in the figures", COUNTED_LIMIT, || {
+        let granted = cluster.nodes().iter().map(|node| {
+            let answer = scrape(&cluster, node).map_err(|e| e.to_string())?;
+            Ok::<_, String>(sum(&answer, "paceline_renewals_total", &[("outcome", "granted")]))
+        });
+        match granted.sum::<Result<f64, String>>()? {
+            granted if granted > 10.0 => Ok(()),
+            granted => Err(format!("{granted} were granted")),
+        }
+    })?;
     let answers: Vec<_> = cluster
         .nodes()
         .iter()

@@ -117,8 +117,11 @@ fn what_does_not_take_it_is_restarted() -> anyhow::Result<()> {
 fn a_definition_that_fails_goes_no_further() -> anyhow::Result<()> {
     let cluster = Cluster::start("roll-out", 3)?;
     let good = format!("{PAIR}restart = {{ attempts = 1, within = \"10m\" }}\nstart_timeout = \"2s\"\n");
-    // Ready is what answers; nothing does.
-    let bad = format!("{good}probe = {{ exec = [\"/bin/false\"], interval = \"100ms\", failures = 1 }}\n");
+    // It runs, and never becomes ready.
+    let never =
+        "\nrun.command = [\"/bin/sleep\", \"1000\"]\nprobe = { exec = [\"/bin/false\"], interval = \"100ms\" }\n";
+    let bad = good.replace("\nrun.command = [@WITNESS@, \"--unit\", \"svc\"]\n", never);
+    anyhow::ensure!(bad != good, "the definition is not what this story takes it for");
     cluster.apply(&good)?;
     let active = cluster.wait_running("svc-1", "active")?;
     cluster.wait_running("svc-2", "standby")?;
