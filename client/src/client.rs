@@ -128,10 +128,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Endpoint`] for a text that is no address.
     pub fn new(endpoints: &[String]) -> Result<Self, ClientError> {
-        Ok(Self {
-            transport: Arc::new(Transport::new(endpoints, PATIENCE)?),
-            held: None,
-        })
+        Self::with_patience(endpoints, PATIENCE)
     }
 
     /// As [`Client::new`], with a limit to how long servers that break off or have no quorum are asked again.

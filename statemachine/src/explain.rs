@@ -121,7 +121,9 @@ fn summary(state: &State, package: &Package) -> String {
         Phase::Running => format!(
             "{name} runs on {node} as {mode} under epoch {epoch}{}{}",
             fitness_words(instance),
-            held_back_words(state, package)
+            state
+                .held_back_by(package)
+                .map_or_else(String::new, |by| format!("; it {}", held_back_words(by)))
         ),
         Phase::Starting if instance.delay.0 > 0 => {
             format!(
@@ -170,11 +172,10 @@ fn fitness_words(instance: &Instance) -> String {
     }
 }
 
-/// Why it goes on under an older definition.
-fn held_back_words(state: &State, package: &Package) -> String {
-    state.held_back_by(package).map_or_else(String::new, |by| {
-        format!("; it goes on under the definition before, because {by} has failed under the new one")
-    })
+/// What is said of a package that goes on under an older definition because another one failed under the new one.
+#[must_use]
+pub fn held_back_words(by: &PackageName) -> String {
+    format!("goes on under the definition before, because {by} has failed under the new one")
 }
 
 /// The mode of an instance in words, with its output where all of its group are active.

@@ -84,7 +84,7 @@ pub use digest::{Digest, digest};
 pub use effect::Effect;
 pub use entry::Entry;
 pub use event::{Event, EventId, EventKind, Severity};
-pub use explain::{Explanation, NodeVerdict, Verdict, explain};
+pub use explain::{Explanation, NodeVerdict, Verdict, explain, held_back_words};
 pub use outcome::{Accepted, Applied, Outcome, Rejection};
 pub use plan::maintenance::is_maintained_package as is_maintained;
 pub use preview::{Action, Preview, Step, Unplaced, loss, preview, preview_loss};

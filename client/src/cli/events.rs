@@ -8,7 +8,7 @@ use super::screen::{Screen, Tone};
 use crate::client::{Client, EventQuery, Wait};
 use crate::watch::WatchQuery;
 use crate::wire::duration::DurationText;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, MissingEvents};
 
 /// How many past events `--follow` begins with.
 const FOLLOW_BEGINS_WITH: u32 = 10;
@@ -88,13 +88,7 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
     for event in &answer.body.events {
         screen.line(line(screen, event));
     }
-    for missing in &answer.body.missing {
-        let text = format!(
-            "the events of the commands {} to {} are not on this server yet: it is getting them from the others",
-            missing.first, missing.last
-        );
-        screen.say(screen.paint(Tone::Bad, &text));
-    }
+    say_missing(screen, &answer.body.missing);
     if answer.body.events.is_empty() {
         screen.say("no such events");
     }
@@ -104,6 +98,16 @@ pub(crate) async fn events(screen: &Screen, client: &Client, options: EventOptio
         (None, None) => screen.next(&["paceline events --follow    go on as it happens".to_owned()]),
     }
     Ok(())
+}
+
+/// Says which stretches of the log the answering server lacks.
+pub(crate) fn say_missing(screen: &Screen, missing: &[MissingEvents]) {
+    for MissingEvents { first, last } in missing {
+        let text = format!(
+            "the events of the commands {first} to {last} are not on this server yet: it is getting them from the others"
+        );
+        screen.say(screen.paint(Tone::Bad, &text));
+    }
 }
 
 /// Prints events for ever. As JSON: one object a line.

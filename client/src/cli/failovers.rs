@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::events::time;
+use super::events::{say_missing, time};
 use super::failure::Failure;
 use super::screen::{Screen, Tone, WIDTH_DEFAULT};
 use super::table::{lines, plain};
@@ -93,13 +93,7 @@ pub(crate) async fn failovers(screen: &Screen, client: &Client, options: Failove
     } else if !all.is_empty() {
         table(screen, all).into_iter().for_each(|line| screen.line(line));
     }
-    for missing in &answer.body.missing {
-        let text = format!(
-            "the events of the commands {} to {} are not on this server yet: it is getting them from the others",
-            missing.first, missing.last
-        );
-        screen.say(screen.paint(Tone::Bad, &text));
-    }
+    say_missing(screen, &answer.body.missing);
     if all.is_empty() {
         screen.say("no such takeovers");
     }

@@ -80,6 +80,15 @@ impl ApiError {
         error
     }
 
+    /// 500: the journal of this server can't be read.
+    pub fn unreadable_journal(error: String) -> Self {
+        let detail = format!(
+            "can't read the journal of this server: {error}; ask another server, and where it is damaged remove this \
+             member (`paceline members remove`), delete its data directory and let it join anew"
+        );
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage", detail)
+    }
+
     /// 429: so many may watch at once.
     pub fn too_many_watchers(most: usize) -> Self {
         let detail = format!("{most} watch at this server already: try again later, or ask another server");

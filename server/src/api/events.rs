@@ -60,21 +60,15 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
         .transpose()?
         .unwrap_or(Duration::ZERO);
     let filter = filter(&query)?;
-    let oldest = api.raft().journal().oldest();
-    // 0 asks for all that there is.
-    if let Some(after) = query
-        .after
-        .filter(|after| *after > 0 && after.saturating_add(1) < oldest)
-    {
-        return Err(ApiError::forgotten(after, oldest));
-    }
+    api.check_kept(query.after)?;
     let deadline = tokio::time::Instant::now() + wait;
     let read = ReadQuery::with(query.consistency.clone());
     let mut applied = api.raft().applied();
     let mut view = api.view(&read, WithoutQuorum::Stale).await?;
     loop {
         applied.borrow_and_update();
-        let page = read_page(&api, &filter, limit).await?;
+        let wanted = filter.clone();
+        let page = api.from_journal(move |journal| journal.read(&wanted, limit)).await?;
         let over = tokio::time::Instant::now() >= deadline;
         if !page.events.is_empty() || over {
             let body = Events {
@@ -89,29 +83,6 @@ pub async fn events(State(api): State<Api>, Asked(query): Asked<EventsQuery>) ->
         let _ = tokio::time::timeout_at(deadline, applied.changed()).await;
         view.state = api.raft().state();
     }
-}
-
-/// The journal is on disk: reading it must not hold up the API's thread.
-async fn read_page(
-    api: &Api,
-    filter: &EventFilter,
-    limit: usize,
-) -> Result<crate::storage::journal::EventPage, ApiError> {
-    let (journal, filter) = (api.raft().journal().clone(), filter.clone());
-    tokio::task::spawn_blocking(move || journal.read(&filter, limit))
-        .await
-        .map_err(|error| error.to_string())
-        .and_then(|read| read.map_err(|error| error.to_string()))
-        .map_err(unreadable)
-}
-
-/// The journal of this server can't be read.
-pub(super) fn unreadable(error: String) -> ApiError {
-    let detail = format!(
-        "can't read the journal of this server: {error}; ask another server, and where it is damaged remove this \
-         member (`paceline members remove`), delete its data directory and let it join anew"
-    );
-    ApiError::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "storage", detail)
 }
 
 fn filter(query: &EventsQuery) -> Result<EventFilter, ApiError> {

@@ -9,7 +9,6 @@ use statemachine::id::Index;
 
 use super::{Answered, Api, ApiError, Asked, Path, ReadQuery, Reply, WithoutQuorum, convert, events};
 use crate::failovers::{self, EventPlace, FailoverFilter};
-use crate::storage::Journal;
 
 /// How many takeovers a page holds where the request does not say.
 const LIMIT_DEFAULT: usize = 20;
@@ -54,18 +53,13 @@ pub async fn list(State(api): State<Api>, Asked(query): Asked<FailoversQuery>) -
         group: query.group.clone(),
         node: query.node.clone(),
     };
-    let oldest = api.raft().journal().oldest();
-    // 0 asks for all that there is.
-    if let Some(after) = query
-        .after
-        .filter(|after| *after > 0 && after.saturating_add(1) < oldest)
-    {
-        return Err(ApiError::forgotten(after, oldest));
-    }
+    api.check_kept(query.after)?;
     let view = api
         .view(&ReadQuery::with(query.consistency.clone()), WithoutQuorum::Stale)
         .await?;
-    let page = from_journal(&api, move |journal| failovers::read(journal, &filter, limit)).await?;
+    let page = api
+        .from_journal(move |journal| failovers::read(journal, &filter, limit))
+        .await?;
     let body = Failovers {
         failovers: page.failovers.iter().map(convert::failover).collect(),
         next_after: page.next_after.map(|index| index.0),
@@ -84,7 +78,7 @@ pub async fn one(State(api): State<Api>, Path(id): Path<String>, Asked(query): A
         ApiError::new(StatusCode::NOT_FOUND, "not_found", detail)
     };
     let place = place(&id).ok_or_else(none)?;
-    let found = from_journal(&api, move |journal| failovers::one(journal, place)).await?;
+    let found = api.from_journal(move |journal| failovers::one(journal, place)).await?;
     let found = found.ok_or_else(none)?;
     Ok(Reply::ok(view.state.applied(), convert::failover(&found)))
 }
@@ -92,17 +86,4 @@ pub async fn one(State(api): State<Api>, Path(id): Path<String>, Asked(query): A
 fn place(id: &str) -> Option<EventPlace> {
     let (index, sequence) = id.split_once('.')?;
     Some((index.parse().ok()?, sequence.parse().ok()?))
-}
-
-/// The journal is on disk: reading it must not hold up the API's thread.
-async fn from_journal<T: Send + 'static>(
-    api: &Api,
-    read: impl FnOnce(&Journal) -> std::io::Result<T> + Send + 'static,
-) -> Result<T, ApiError> {
-    let journal = api.raft().journal().clone();
-    tokio::task::spawn_blocking(move || read(&journal))
-        .await
-        .map_err(|error| error.to_string())
-        .and_then(|read| read.map_err(|error| error.to_string()))
-        .map_err(events::unreadable)
 }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Uri};
+use axum::http::{HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use statemachine::id::Index;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::{Api, ApiError, Asked, ReadQuery, change};
+use super::{Api, ApiError, Asked, ReadQuery, X_INDEX, change};
 
 /// So many reads are held at once: each makes its answer again when something changes.
 const HELD_MAX: usize = 1_000;
@@ -32,8 +32,6 @@ const PAUSE_LEAST: Duration = Duration::from_millis(10);
 const PAUSE_FACTOR: u32 = 4;
 /// Where nothing is applied it is made again after this all the same: who leads, and what is stale, is not in the log.
 const PAUSE_MOST: Duration = Duration::from_secs(1);
-
-const X_INDEX: HeaderName = HeaderName::from_static("x-index");
 
 /// The reads that are held, and since when answers are as they are.
 pub(super) struct Holding {

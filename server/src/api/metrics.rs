@@ -271,7 +271,7 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
 }
 
 fn gauges(registry: &mut Registry, name: &str, help: &str, label: &'static str, values: BTreeMap<String, u64>) {
-    let family = Family::<[(&'static str, String); 1], Gauge>::default();
+    let family = Family::<OneLabel, Gauge>::default();
     for (key, value) in values {
         let value = i64::try_from(value).unwrap_or(i64::MAX);
         family.get_or_create(&[(label, key)]).set(value);

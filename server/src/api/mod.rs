@@ -28,6 +28,7 @@ pub mod status;
 pub mod table;
 pub mod watch;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,12 @@ use statemachine::state::State;
 
 use crate::config::Config;
 use crate::raft::RaftNode;
+use crate::storage::Journal;
 pub use error::ApiError;
 pub use extract::{Asked, BODY_BYTES_MAX, Body, Path, Raw};
+
+/// Carries the index of an answer.
+const X_INDEX: HeaderName = HeaderName::from_static("x-index");
 
 /// How long a read waits for a quorum before it is refused, or answered from the node's own copy.
 const READ_WAIT: Duration = Duration::from_secs(2);
@@ -163,6 +168,34 @@ impl Api {
         }
     }
 
+    /// What is read from the journal, which is on disk: that must not hold up the API's thread.
+    ///
+    /// # Errors
+    /// 500 where it can't be read.
+    pub async fn from_journal<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Journal) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let journal = self.raft().journal().clone();
+        tokio::task::spawn_blocking(move || read(&journal))
+            .await
+            .map_err(|error| error.to_string())
+            .and_then(|read| read.map_err(|error| error.to_string()))
+            .map_err(ApiError::unreadable_journal)
+    }
+
+    /// Refuses an index whose successors are no longer all kept; 0 asks for all that there is.
+    ///
+    /// # Errors
+    /// 410 with the oldest index.
+    pub fn check_kept(&self, after: Option<u64>) -> Result<(), ApiError> {
+        let oldest = self.raft().journal().oldest();
+        match after.filter(|after| *after > 0 && after.saturating_add(1) < oldest) {
+            Some(after) => Err(ApiError::forgotten(after, oldest)),
+            None => Ok(()),
+        }
+    }
+
     /// The name of the leader's node, where one is known.
     pub fn leader_name(&self, state: &State) -> Option<String> {
         let leader = self.raft().leadership().borrow().leader?;
@@ -197,9 +230,7 @@ impl<T> Reply<T> {
 impl<T: Serialize> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-index"), HeaderValue::from(self.index.0));
+        response.headers_mut().insert(X_INDEX, HeaderValue::from(self.index.0));
         response
     }
 }

@@ -321,10 +321,8 @@ pub fn is_settled(package: &Row) -> bool {
 /// Why a package goes on under the definition before, where nothing is under way that will change that by itself.
 pub fn held_back(state: &Cluster, package: &Row) -> Option<String> {
     let by = state.held_back_by(package)?;
-    state.package(by).is_none_or(is_settled).then(|| {
-        let name = package.name();
-        format!("{name} goes on under the definition before, because {by} has failed under the new one")
-    })
+    let settled = state.package(by).is_none_or(is_settled);
+    settled.then(|| format!("{} {}", package.name(), statemachine::held_back_words(by)))
 }
 
 fn all_settled(state: &Cluster, names: &[PackageName]) -> Settled {
@@ -351,8 +349,7 @@ async fn because(api: &Api, state: &Cluster, package: &Row) -> Result<Vec<EventR
         return Ok(Vec::new());
     };
     let state_index = state.applied();
-    let journal = api.raft().journal().clone();
-    tokio::task::spawn_blocking(move || {
+    api.from_journal(move |journal| {
         let mut story = Vec::new();
         let mut next = Some((last.index.0, last.sequence));
         while let Some((index, sequence)) = next
@@ -366,14 +363,7 @@ async fn because(api: &Api, state: &Cluster, package: &Row) -> Result<Vec<EventR
             story.push(event);
         }
         story.reverse();
-        story
+        Ok(story)
     })
     .await
-    .map_err(|error| {
-        ApiError::new(
-            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-            "storage",
-            error.to_string(),
-        )
-    })
 }

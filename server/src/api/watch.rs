@@ -17,7 +17,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Api, ApiError, Asked, ReadQuery, View, WithoutQuorum, events, resources};
+use super::{Api, ApiError, Asked, ReadQuery, View, WithoutQuorum, X_INDEX, events, resources};
 use crate::storage::EventFilter;
 use follower::Follower;
 use message::Messages;
@@ -143,7 +143,7 @@ fn answer(index: u64, follower: Follower) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert("x-index", HeaderValue::from(index));
+    headers.insert(X_INDEX, HeaderValue::from(index));
     response
 }
 

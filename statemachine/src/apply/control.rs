@@ -329,10 +329,9 @@ fn move_together(draft: &mut Draft<'_>, number: PackageIx, node: NodeIx, to: &No
     if home == Some(node) && row.leaving.is_none() {
         return Ok(Accepted::Done);
     }
-    let runs = |package: &Package| package.wish == Wish::Start && !package.removing;
     let members: alloc::vec::Vec<PackageIx> = state
         .group_members(row)
-        .filter(|(_, package)| runs(package))
+        .filter(|(_, package)| package.is_wished())
         .map(|(number, _)| number)
         .collect();
     let is_stranded = |number: &PackageIx| {

@@ -173,7 +173,13 @@ fn candidate(state: &State, number: PackageIx) -> Option<Candidate> {
     if members.first() != Some(&number) {
         return None;
     }
-    add_dependents(state, here, &mut members);
+    let row = state.node_at(here)?;
+    let live = |number: &PackageIx| {
+        let instance = state.package_at(*number).and_then(|package| package.instance.as_ref());
+        instance.is_some_and(Instance::is_live)
+    };
+    let there = || row.instances.iter().copied().filter(live);
+    condition::add_dependents(state, here, there, &[], &mut members);
     let may_stop = |member: &PackageIx| {
         let Some(package) = state.package_at(*member) else {
             return false;
@@ -204,27 +210,4 @@ fn candidate(state: &State, number: PackageIx) -> Option<Candidate> {
         number,
         load,
     })
-}
-
-/// Whoever is there on the condition that these are goes with them.
-fn add_dependents(state: &State, node: NodeIx, gone: &mut Vec<PackageIx>) {
-    let names = |number: &PackageIx| {
-        let package = state.package_at(*number);
-        package.is_some_and(|package| !condition::wary_of(state, *number, package).is_empty())
-    };
-    if !gone.iter().any(names) {
-        return;
-    }
-    let Some(row) = state.node_at(node) else { return };
-    let live = |number: &PackageIx| {
-        let instance = state.package_at(*number).and_then(|package| package.instance.as_ref());
-        instance.is_some_and(Instance::is_live)
-    };
-    loop {
-        let here = row.instances.iter().copied().filter(live);
-        let Some(broken) = condition::first_dependent(state, node, here, &[], gone) else {
-            return;
-        };
-        gone.push(broken);
-    }
 }

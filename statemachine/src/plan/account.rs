@@ -145,29 +145,18 @@ fn set_idle(draft: &mut Draft<'_>, number: PackageIx, idle: Option<Reason>) {
 
 /// Who has given up under a new definition keeps it from the active one of its group.
 fn say_held_back(draft: &mut Draft<'_>, failed: PackageIx) {
-    let of_failed = draft.state.package_at(failed);
-    let Some(group) = of_failed
-        .and_then(|package| package.group)
-        .and_then(|group| draft.state.group_at(group))
-    else {
-        return;
-    };
-    let held = draft
-        .state
-        .group_members(group)
-        .map(|(number, _)| number)
-        .find(|number| held_back_by(draft.state, *number) == Some(failed));
-    let Some(by) = of_failed.map(|package| package.name().clone()) else {
-        return;
-    };
-    let named = held.and_then(|held| {
-        let package = draft.state.package_at(held)?;
-        draft.names(held, package.instance.as_ref()?.node)
-    });
-    if let (Some(held), Some((package, node))) = (held, named) {
-        let kind = EventKind::RollOutHeld { package, node, by };
+    if let Some((held, kind)) = held_back(draft, failed) {
         draft.say_package(held, Cause::Trail, kind);
     }
+}
+
+fn held_back(draft: &Draft<'_>, failed: PackageIx) -> Option<(PackageIx, EventKind)> {
+    let by = draft.state.package_at(failed)?;
+    let mut members = draft.state.group_members(draft.state.group_at(by.group?)?);
+    let (held, package) = members.find(|(number, _)| held_back_by(draft.state, *number) == Some(failed))?;
+    let (package, node) = draft.names(held, package.instance.as_ref()?.node)?;
+    let by = by.name().clone();
+    Some((held, EventKind::RollOutHeld { package, node, by }))
 }
 
 /// What is known of a group: its health, its active member and how many standbys are ready.
@@ -179,10 +168,7 @@ struct Finding {
 
 fn examine(state: &State, group: &Group) -> Finding {
     let stopped = state.is_stopped();
-    let wished = !stopped
-        && state
-            .group_members(group)
-            .any(|(_, package)| package.wish == Wish::Start && !package.removing);
+    let wished = !stopped && state.group_members(group).any(|(_, package)| package.is_wished());
     let is_ready_standby = |instance: &Instance| instance.stands_by() && instance.is_ready();
     let ready = state
         .group_members(group)
@@ -249,7 +235,7 @@ fn set_common_health(draft: &mut Draft<'_>, number: GroupIx) {
         draft
             .state
             .group_members(group)
-            .filter(|(_, package)| package.wish == Wish::Start && !package.removing && !stopped)
+            .filter(|(_, package)| package.is_wished() && !stopped)
     };
     let is_ready = |package: &Package| package.instance.as_ref().is_some_and(Instance::is_ready);
     let goes_on = |package: &Package| package.instance.as_ref().is_some_and(Instance::is_live);

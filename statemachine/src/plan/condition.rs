@@ -143,19 +143,29 @@ pub(crate) fn still_holds(
     condition.holds(&mut |subject| sight.name(subject) == Some(true) || is_itself(state, number, subject))
 }
 
-/// The first of those on a node that is there on the condition of what goes: its condition holds with these and not without. What is in
-/// maintenance goes on whether its condition holds or not.
-pub(crate) fn first_dependent(
+/// Whoever of these is on a node on the condition that what goes is there goes with it: each whose condition holds with `with`, and not
+/// any more. What is in maintenance goes on whether its condition holds or not.
+pub(crate) fn add_dependents<I: Iterator<Item = PackageIx>>(
     state: &State,
     node: NodeIx,
-    mut among: impl Iterator<Item = PackageIx>,
+    here: impl Fn() -> I,
     with: &[PackageIx],
-    gone: &[PackageIx],
-) -> Option<PackageIx> {
-    among.find(|number| {
-        let holds = |gone: &[PackageIx]| still_holds(state, *number, node, with, gone);
-        !gone.contains(number) && !maintenance::is_held(state, *number) && holds(&[]) && !holds(gone)
-    })
+    gone: &mut Vec<PackageIx>,
+) {
+    let is_named = |number: &PackageIx| {
+        let package = state.package_at(*number);
+        package.is_some_and(|package| !wary_of(state, *number, package).is_empty())
+    };
+    if !gone.iter().any(is_named) {
+        return;
+    }
+    let holds = |number: PackageIx, gone: &[PackageIx]| still_holds(state, number, node, with, gone);
+    let breaks = |number: PackageIx, gone: &[PackageIx]| {
+        !gone.contains(&number) && !maintenance::is_held(state, number) && holds(number, &[]) && !holds(number, gone)
+    };
+    while let Some(broken) = here().find(|number| breaks(*number, gone)) {
+        gone.push(broken);
+    }
 }
 
 fn is_itself(state: &State, number: PackageIx, subject: &Subject) -> bool {

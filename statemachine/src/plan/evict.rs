@@ -134,19 +134,20 @@ impl<'a> Case<'a> {
     /// Whoever is there on the condition that a victim is goes too; none where that is a more important one, or one that may not
     /// be stopped to make room.
     fn add_dependents(&self, gone: &mut Vec<PackageIx>) -> Option<()> {
-        if gone.is_empty() || self.state.mentions.len() == 0 {
+        let victims = gone.len();
+        let here = || self.occupants.iter().map(|occupant| occupant.number);
+        condition::add_dependents(self.state, self.node, here, &self.terms.party, gone);
+        let dependents = gone.get(victims..).unwrap_or_default();
+        if dependents.is_empty() {
             return Some(());
         }
-        loop {
-            let here = self.occupants.iter().map(|occupant| occupant.number);
-            let Some(broken) = condition::first_dependent(self.state, self.node, here, &self.terms.party, gone) else {
-                break;
-            };
-            let occupant = self.occupants.iter().find(|occupant| occupant.number == broken)?;
-            if occupant.importance <= self.newcomer || !self.state.package_at(broken)?.spec.preemptible {
-                return None;
-            }
-            gone.push(broken);
+        let gives_way = |occupant: &Occupant| {
+            let package = self.state.package_at(occupant.number);
+            occupant.importance > self.newcomer && package.is_some_and(|package| package.spec.preemptible)
+        };
+        let mut dependents = self.occupants.iter().filter(|it| dependents.contains(&it.number));
+        if !dependents.all(gives_way) {
+            return None;
         }
         condition::holds_for(self.state, &self.terms.party, self.node, Lens::Later, gone).then_some(())
     }

@@ -3,7 +3,6 @@
 
 use alloc::vec::Vec;
 
-use crate::command::Wish;
 use crate::draft::{Cause, Draft};
 use crate::group::{Group, Ownership};
 use crate::id::{GroupIx, PackageIx};
@@ -89,8 +88,10 @@ fn failed_under_new(state: &State, group: &Group, active: PackageIx) -> Option<P
     let mut others = state.group_members(group).filter(|(number, _)| *number != active);
     let failed = others.find(|(_, package)| {
         let ready = package.instance.as_ref().is_some_and(Instance::is_ready);
-        let wished = package.wish == Wish::Start && !package.removing;
-        package.revision > runs && wished && !ready && !(package.failures.is_empty() && package.bans.is_empty())
+        package.revision > runs
+            && package.is_wished()
+            && !ready
+            && !(package.failures.is_empty() && package.bans.is_empty())
     });
     failed.map(|(number, _)| number)
 }

@@ -24,9 +24,16 @@ pub(crate) fn activate(draft: &mut Draft<'_>, unit: Unit) {
     }
 }
 
+impl Package {
+    /// Whether it is to run.
+    pub(crate) fn is_wished(&self) -> bool {
+        self.wish == Wish::Start && !self.removing
+    }
+}
+
 /// Whether a package is to be active or standby and has no instance.
 pub(crate) fn wants_start(package: &Package) -> bool {
-    package.wish == Wish::Start && !package.removing && package.instance.is_none()
+    package.is_wished() && package.instance.is_none()
 }
 
 fn activate_single(draft: &mut Draft<'_>, number: PackageIx) {
@@ -48,8 +55,7 @@ fn activate_group(draft: &mut Draft<'_>, group: GroupIx) {
     if Ownership::of(draft.state.group_members(row)) != Ownership::Free {
         return;
     }
-    let wished = |(_, package): (PackageIx, &Package)| package.wish == Wish::Start && !package.removing;
-    if !draft.state.group_members(row).any(wished) {
+    if !draft.state.group_members(row).any(|(_, package)| package.is_wished()) {
         forget_vacancy(draft, group);
         return;
     }
@@ -130,7 +136,7 @@ fn drop_idle_claims(draft: &mut Draft<'_>, group: GroupIx) {
 pub(crate) fn heir(state: &State, group: &Group) -> Option<PackageIx> {
     let standing_by = |package: &Package| {
         let live = package.instance.as_ref().filter(|it| it.stands_by() && it.is_live());
-        live.filter(|_| package.wish == Wish::Start && !package.removing)
+        live.filter(|_| package.is_wished())
             .map(|instance| !instance.is_ready())
     };
     let candidates = state.group_members(group).filter_map(|(number, package)| {

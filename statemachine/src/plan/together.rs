@@ -237,6 +237,6 @@ pub(crate) fn waits_for(state: &State, number: PackageIx) -> Option<&Package> {
     let mut before = before(state, group, number)
         .into_iter()
         .filter_map(|earlier| state.package_at(earlier))
-        .filter(|earlier| earlier.wish == Wish::Start && !earlier.removing);
+        .filter(|earlier| earlier.is_wished());
     before.find(|earlier| !earlier.instance.as_ref().is_some_and(Instance::is_ready))
 }

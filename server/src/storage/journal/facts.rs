@@ -11,7 +11,7 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What may be active only once is the package itself, not the whole of its group.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
     /// Under which epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,10 +26,10 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_for: Option<String>,
     /// It concerns the one of its unit that is active, or is to be.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub holds: bool,
     /// That it may still run on a lost node was said before.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stranded: bool,
 }
 
@@ -39,9 +39,4 @@ impl Facts {
     pub fn or_none(self) -> Option<Self> {
         (self != Self::default()).then_some(self)
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }

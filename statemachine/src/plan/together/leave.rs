@@ -1,6 +1,6 @@
 //! When a together group leaves its node: what drives one member away drives all.
 
-use crate::command::{Mode, Wish};
+use crate::command::Mode;
 use crate::draft::Draft;
 use crate::event::EventId;
 use crate::group::{Group, Leaving};
@@ -87,9 +87,7 @@ fn why(draft: &mut Draft<'_>, group: GroupIx, node: NodeIx) -> Option<(Reason, O
 
 /// The members that are to run.
 fn wished<'a>(state: &'a State, group: &'a Group) -> impl Iterator<Item = (PackageIx, &'a Package)> {
-    state
-        .group_members(group)
-        .filter(|(_, package)| package.wish == Wish::Start && !package.removing)
+    state.group_members(group).filter(|(_, package)| package.is_wished())
 }
 
 fn is_over(state: &State, number: PackageIx) -> bool {
